@@ -1,0 +1,45 @@
+# make train   a short real training run, from nothing
+# make test    all tests, from nothing
+# make check   lint, types, packaging
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# A newcomer's install needs the sources of the kernels, not of everything.
+SOURCES := pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/cpu/* kernels/include/*/*)
+TRAIN_STEPS ?= 20000
+
+.PHONY: install train test slow lint types wheel check clean
+
+install: $(STAMP)
+
+$(STAMP): $(SOURCES)
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $(STAMP)
+
+train: install
+	$(BIN)/python scripts/train.py --quick-start --n-timesteps $(TRAIN_STEPS)
+
+test: install
+	$(BIN)/python -m pytest
+
+slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+wheel: install
+	$(BIN)/python -m build --wheel --outdir dist .
+
+check: lint types wheel
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,1 @@
+"""Gymnasium environments and task variants. Import as ``sparse_agents.envs``."""

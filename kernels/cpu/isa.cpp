@@ -1,0 +1,16 @@
+// Compiled once per instruction set, with SA_ISA naming it. Nothing here may be inlined into another
+// set's code, so no standard library headers with inline functions.
+#include "backward.h"
+
+#define SA_STRING_OF(x) #x
+#define SA_STRING(x) SA_STRING_OF(x)
+
+namespace sparse_agents {
+namespace SA_ISA {
+
+extern const KernelTable table = {SA_STRING(SA_ISA), kVectorBytes,
+                                  {forward<float>, forward<double>},
+                                  {backward<float>, backward<double>}};
+
+} // namespace SA_ISA
+} // namespace sparse_agents

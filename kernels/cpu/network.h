@@ -1,0 +1,136 @@
+// A whole chain of layers: each batch tile goes through all of them, forward or backward, without a
+// barrier. Tiles, not threads, decide the order of every sum, so the bits do not depend on the
+// number of threads.
+#pragma once
+#include "arena.h"
+#include "layer.h"
+#include "subnormals.h"
+#include "transpose.h"
+
+namespace sparse_agents {
+namespace SA_ISA {
+
+template <class T> constexpr int64_t kTileWidth = int64_t(kVectorsPerTile) * kLanes<T>;
+
+inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Tile t of a batch: which samples, how wide, and where it lies in a workspace.
+template <class T> struct Tile {
+  int64_t first, samples, vectors, width, offset;
+  Tile(const Plan &plan, int64_t batch, int64_t t) {
+    first = t * kTileWidth<T>;
+    samples = min64(batch - first, kTileWidth<T>);
+    vectors = (samples + kLanes<T> - 1) / kLanes<T>;
+    width = vectors * kLanes<T>;
+    offset = first * plan.features;
+  }
+};
+
+template <class T> inline int64_t tile_count(int64_t batch) {
+  return (batch + kTileWidth<T> - 1) / kTileWidth<T>;
+}
+
+// Calls f with the tile's width in vectors as a compile-time constant.
+template <class F> inline void with_width(int64_t vectors, F &&f) {
+  switch (vectors) {
+  case 1: return f(Width<1>{});
+  case 2: return f(Width<2>{});
+  case 3: return f(Width<3>{});
+  default: return f(Width<4>{});
+  }
+}
+static_assert(kVectorsPerTile == 4, "with_width lists the widths");
+
+// Below this much work a second thread costs more than it brings.
+inline int32_t useful_threads(const Plan &plan, int64_t batch, int64_t parts, int32_t threads) {
+  const int64_t multiply_adds = plan.connections * batch;
+  return multiply_adds < 200000 ? 1 : int32_t(min64(threads, parts));
+}
+
+template <class T, int V>
+void layer_forward(const Layer &layer, const T *weight, const T *bias, const T *in, T *out) {
+  const auto start = [bias](int32_t i) { return bias ? broadcast(bias[i]) : Vec<T>{}; };
+  with_activation(layer.edges.activation, [&](auto activation) {
+    gather<T, V>(layer.edges.rows, layer.by_row, layer.edges.col, weight, in, out, start,
+                 [activation](Vec<T> y, int32_t, int) { return activation.template apply<T>(y); });
+  });
+}
+
+// One sample: no padding to a vector; rows are summed by gathers.
+template <class T>
+sa_status forward_one(const Plan &plan, const T *x, const void *const *weight,
+                      const void *const *bias, T *y) {
+  T *buffer = static_cast<T *>(scratch(2 * aligned(plan.max_features * sizeof(T))));
+  if (!buffer) return SA_OUT_OF_MEMORY;
+  T *other = buffer + aligned(plan.max_features * sizeof(T)) / sizeof(T);
+  FlushSubnormals flush;
+  const T *in = x;
+  for (int32_t l = 0; l < plan.count; l++) {
+    const sa_layer &edges = plan.layers[l].edges;
+    const T *w = static_cast<const T *>(weight[l]), *b = static_cast<const T *>(bias[l]);
+    T *out = l + 1 == plan.count ? y : (l % 2 ? other : buffer);
+    for (int32_t i = 0; i < edges.rows; i++) {
+      T total = 0;
+      const int32_t end = edges.row_ptr[i + 1];
+#pragma omp simd reduction(+ : total)
+      for (int32_t k = edges.row_ptr[i]; k < end; k++) total += w[k] * in[edges.col[k]];
+      out[i] = b ? total + b[i] : total;
+    }
+    with_activation(edges.activation, [&](auto activation) {
+      for (int32_t i = 0; i < edges.rows; i += kLanes<T>) {
+        const size_t bytes = size_t(min64(kLanes<T>, edges.rows - i)) * sizeof(T);
+        Vec<T> v = {};
+        memcpy(&v, out + i, bytes);
+        v = activation.template apply<T>(v);
+        memcpy(out + i, &v, bytes);
+      }
+    });
+    in = out;
+  }
+  return SA_OK;
+}
+
+template <class T>
+sa_status forward(const Plan &plan, int64_t batch, const void *x, const void *const *weight,
+                  const void *const *bias, void *workspace, void *y, int32_t threads) {
+  const T *rows = static_cast<const T *>(x);
+  T *out_rows = static_cast<T *>(y);
+  if (batch == 1 && !workspace && x && y) return forward_one<T>(plan, rows, weight, bias, out_rows);
+
+  const int64_t tiles = tile_count<T>(batch);
+  threads = useful_threads(plan, batch, tiles, threads);
+  const size_t tile_bytes = aligned(size_t(plan.features) * kTileWidth<T> * sizeof(T));
+  char *private_tiles = nullptr; // without a workspace each thread reuses one tile
+  if (!workspace) {
+    private_tiles = static_cast<char *>(scratch(tile_bytes * threads));
+    if (!private_tiles) return SA_OUT_OF_MEMORY;
+  }
+  const Layer *layers = plan.layers;
+  const int64_t in = layers[0].edges.cols, out = layers[plan.count - 1].edges.rows;
+
+  const auto run = [&](int64_t t, int32_t thread) {
+    const Tile<T> tile(plan, batch, t);
+    T *base = workspace ? static_cast<T *>(workspace) + tile.offset
+                        : reinterpret_cast<T *>(private_tiles + thread * tile_bytes);
+    if (rows) pack(rows + tile.first * in, tile.samples, in, tile.width, base);
+    with_width(tile.vectors, [&](auto width) {
+      for (int32_t l = 0; l < plan.count; l++)
+        layer_forward<T, decltype(width)::value>(
+            layers[l], static_cast<const T *>(weight[l]), static_cast<const T *>(bias[l]),
+            base + layers[l].input_offset * tile.width, base + layers[l].output_offset * tile.width);
+    });
+    if (out_rows)
+      unpack(base + layers[plan.count - 1].output_offset * tile.width, tile.samples, out, tile.width,
+             out_rows + tile.first * out);
+  };
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    FlushSubnormals flush;
+#pragma omp for schedule(static)
+    for (int64_t t = 0; t < tiles; t++) run(t, thread_number());
+  }
+  return SA_OK;
+}
+
+} // namespace SA_ISA
+} // namespace sparse_agents

@@ -1,0 +1,47 @@
+// What a network knows beyond its index arrays: where its layers lie and how their rows are blocked.
+#pragma once
+#include "sparse_agents/network.h"
+
+namespace sparse_agents {
+
+constexpr int32_t kVectorsPerTile = 4;
+constexpr int32_t kMaxLayers = 64;
+
+int32_t thread_number(); // of the calling thread within its OpenMP team
+
+// Connections of each row, cut at multiples of a column block so that the block's activations stay in
+// the first-level cache: entries of block b of row i are [bound[b][i], bound[b + 1][i]). The sums of a
+// gather are worth carrying from block to block; the sweeps for the weight gradient are not (measured).
+struct Blocks {
+  int32_t count = 1;
+  const int32_t *const *bound = nullptr; // [count + 1] pointers to [rows]
+};
+
+struct Layer {
+  sa_layer edges;
+  int64_t nnz;
+  int64_t input_offset;  // features before this layer's input in a tile
+  int64_t output_offset; // features before its output
+  Blocks by_row, by_col;
+};
+
+struct Plan {
+  int32_t count;
+  int32_t dtype;
+  int64_t features;     // of all layers and the input: the height of a tile
+  int64_t max_features; // the tallest layer
+  int64_t connections;
+  const Layer *layers;
+};
+
+// What one instruction set offers; one table per compilation of isa.cpp.
+struct KernelTable {
+  const char *name;
+  int32_t vector_bytes;
+  sa_status (*forward[2])(const Plan &, int64_t, const void *, const void *const *,
+                          const void *const *, void *, void *, int32_t);
+  sa_status (*backward[2])(const Plan &, int64_t, const void *, const void *const *, const void *,
+                           void *, int32_t, void *const *, void *const *, void *, int32_t);
+};
+
+} // namespace sparse_agents

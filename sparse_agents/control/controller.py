@@ -1,0 +1,169 @@
+"""Rewires layers as an optimizer steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.control.optimizer_state import holds, map_moments
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.nn import SparseLinear
+from sparse_agents.rules import LayerView, TopologyRule
+from sparse_agents.topology import Rewire, Schedule
+
+RewireListener = Callable[[str, SparseLinear, Rewire], None]
+
+
+class TopologyController(nn.Module):
+    """Owns the topology updates of the layers that one optimizer trains.
+
+    It listens to the optimizer's step hooks: counts steps, asks the schedule, lets the rule rewire
+    each layer, and makes everything that is indexed by connection follow: weights, the optimizer's
+    moments, the weights of layers that share the topology (target networks).
+
+    A module only so that its state is saved with the policy: ``steps`` and the generator's state, both
+    tensors. The layers belong to the network, not to it.
+
+    Args:
+        layers: the layers to rewire, by name.
+        rule: what to drop and grow.
+        schedule: when and how much; None for a static rule.
+        seed: of the generator that the rule draws from.
+        followers: layers that share a topology with one of ``layers``, by the same name.
+    """
+
+    steps: Tensor
+
+    def __init__(
+        self,
+        layers: Mapping[str, SparseLinear],
+        rule: TopologyRule,
+        schedule: Schedule | None,
+        *,
+        seed: int,
+        followers: Mapping[str, Sequence[SparseLinear]] | None = None,
+    ) -> None:
+        super().__init__()
+        if rule.dynamic and schedule is None:
+            raise ConfigurationError(f"{type(rule).__name__} rewires, so it needs a schedule.")
+        self.layers = dict(layers)  # a plain dict: not registered as submodules
+        self.rule = rule
+        self.schedule = schedule if rule.dynamic else None
+        self.followers = {name: tuple((followers or {}).get(name, ())) for name in layers}
+        self.generator = torch.Generator().manual_seed(seed)
+        self.listeners: list[RewireListener] = []
+        self._optimizers: list[torch.optim.Optimizer] = []
+        self._handles: list[Any] = []
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def attach(self, optimizer: torch.optim.Optimizer, *others: torch.optim.Optimizer) -> TopologyController:
+        """Listen to ``optimizer``. Attaching again, or after a copy, is harmless.
+
+        Args:
+            optimizer: the one that trains the layers and whose steps are counted.
+            others: further optimizers that hold the same weights; their moments follow too.
+
+        Raises:
+            ConfigurationError: when no optimizer holds a layer's weight.
+        """
+        for name, layer in self.layers.items():
+            if not holds(optimizer, layer.weight):
+                raise ConfigurationError(
+                    f"The optimizer does not hold the weight of layer {name!r}. Make it after sparsify(), from the "
+                    "module's parameters, or pass the optimizer to sparsify()."
+                )
+        self._optimizers = [optimizer, *others]
+        self._listen()
+        return self
+
+    def _listen(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        if self._optimizers:
+            optimizer = self._optimizers[0]
+            self._handles = [
+                optimizer.register_step_pre_hook(self._before_step),
+                optimizer.register_step_post_hook(self._after_step),
+            ]
+            self._arm()
+
+    @property
+    def connections(self) -> int:
+        return sum(layer.topology.nnz for layer in self.layers.values())
+
+    def _due(self, step: int) -> bool:
+        return self.schedule is not None and self.schedule.due(step)
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self.rule.replaces_step and self._due(int(self.steps) + 1):
+            self.rewire(int(self.steps) + 1)
+            for group in optimizer.param_groups:  # without gradients the step leaves everything as it is
+                for parameter in group["params"]:
+                    parameter.grad = None
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self.steps += 1
+        step = int(self.steps)
+        if not self.rule.replaces_step and self._due(step):
+            self.rewire(step)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Have the next backward leave the dense gradient, when the next step will want it."""
+        if not self.rule.needs_dense_gradient:
+            return
+        wanted = self._due(int(self.steps) + 1)
+        for layer in self.layers.values():
+            if wanted and not layer.probe.armed:
+                layer.probe.arm(layer.weight)
+            elif not wanted and layer.probe.armed:
+                layer.probe.disarm()
+
+    def rewire(self, step: int) -> None:
+        """Update every layer now. All updates are worked out before the first is applied."""
+        assert self.schedule is not None
+        fraction = self.schedule.fraction(step)
+        planned = []
+        for name, layer in self.layers.items():
+            if self.rule.needs_dense_gradient and not layer.probe.pairs:
+                continue  # no backward has reached this layer
+            view = LayerView(name, layer.topology.edges, layer.weight.detach(), layer.probe, self.generator)
+            planned.append((name, layer, self.rule.update(view, fraction)))
+        for name, layer, rewire in planned:
+            if rewire is not None:
+                self._carry_out(name, layer, rewire)
+
+    def _carry_out(self, name: str, layer: SparseLinear, rewire: Rewire) -> None:
+        for follower in (layer, *self.followers[name]):
+            weight = follower.weight
+            old_shape = weight.shape
+            weight.data = rewire.follow(weight.data)
+            weight.grad = None
+            for optimizer in self._optimizers:
+                map_moments(optimizer, weight, old_shape, rewire.follow)
+        layer.topology.replace(rewire.edges)
+        for listener in self.listeners:
+            listener(name, layer, rewire)
+
+    def get_extra_state(self) -> Tensor:
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.generator.set_state(state)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._arm()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "generator": self.generator.get_state(), "_handles": [], "listeners": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        generator = torch.Generator()
+        generator.set_state(state["generator"])
+        super().__setstate__({**state, "generator": generator})
+        self._listen()

@@ -1,0 +1,94 @@
+"""Make any PyTorch module sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from sparse_agents.control.controller import TopologyController
+from sparse_agents.control.optimizer_state import swap_parameters
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.nn import linear_layers, random_topologies, replace_linear
+from sparse_agents.rules import RULES, make_rule
+from sparse_agents.topology import Budget, Schedule, allocate
+
+_SCHEDULE_OPTIONS = tuple(f.name for f in fields(Schedule))
+
+
+def split_options(
+    topology: str, options: Mapping[str, Any] | None, defaults: Mapping[str, Any]
+) -> tuple[Any, Schedule | None]:
+    """A rule and its schedule out of flat ``topology_kwargs``; what is not the schedule's is the rule's."""
+    options = dict(options or {})
+    rule = make_rule(topology, **{k: v for k, v in options.items() if k not in _SCHEDULE_OPTIONS})
+    timing = {k: v for k, v in options.items() if k in _SCHEDULE_OPTIONS}
+    if not rule.dynamic:
+        return rule, None
+    return rule, Schedule(**{**defaults, **timing})
+
+
+def fresh_seed() -> int:
+    """A seed that depends on torch's global generator without advancing it.
+
+    So a seeded run is reproducible, and a sparse run sees the same noise as a dense one.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return int(torch.randint(2**62, ()))
+
+
+def sparsify(
+    module: nn.Module,
+    *,
+    sparsity: float = 0.9,
+    topology: str = "set",
+    topology_kwargs: Mapping[str, Any] | None = None,
+    distribution: str = "erk",
+    dense: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    weight_init: str = "scaled",
+    optimizer: torch.optim.Optimizer | None = None,
+    seed: int | None = None,
+) -> TopologyController:
+    """Replace the linear layers of ``module`` by sparse ones, in place.
+
+    Args:
+        module: any module; its ``nn.Linear`` children are converted, at any depth.
+        sparsity: fraction of absent connections over all layers counted, in [0, 1).
+        topology: a rule's name, see ``sparse_agents.rules.RULES``.
+        topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end`` and the rule's own
+            options; defaults are the published ones.
+        distribution: how connections are shared out over layers, see ``DISTRIBUTIONS``.
+        dense: names of layers that stay dense but count.
+        exclude: name patterns (as in shells) of layers that stay dense and do not count.
+        weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
+        optimizer: one that already holds the module's parameters; it is updated and attached.
+        seed: of the random topology and of the rule; by default from torch's global generator.
+
+    Returns:
+        The controller. Unless ``optimizer`` was given, call ``controller.attach(optimizer)``.
+    """
+    layers = linear_layers(module, exclude)
+    if not layers:
+        raise ConfigurationError(f"{type(module).__name__} has no linear layer to make sparse.")
+    if topology not in RULES:
+        make_rule(topology)  # raises with the valid names
+    rule, schedule = split_options(topology, topology_kwargs, RULES[topology].published)
+    shapes = {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
+    connections = allocate(Budget(shapes, sparsity, frozenset(dense)), distribution)
+    seed = fresh_seed() if seed is None else seed
+    topologies = random_topologies(layers, connections, torch.Generator().manual_seed(seed))
+    replaced = replace_linear(module, topologies, weight_init)
+    controller = TopologyController(
+        {name: module.get_submodule(name) for name in topologies},  # type: ignore[misc]
+        rule,
+        schedule,
+        seed=seed + 1,
+    )
+    if optimizer is not None:
+        swap_parameters(optimizer, replaced)
+        controller.attach(optimizer)
+    return controller

@@ -1,0 +1,22 @@
+"""The one exception family: what is wrong with the input, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigurationError(ValueError):
+    """A setting that cannot work; the message names it, its value and the mend."""
+
+
+class CheckpointError(ConfigurationError):
+    """A saved file that is damaged, truncated or not ours."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:
+    """An unknown name, with the close matches first and then everything there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=3)
+    hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+    return ConfigurationError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names)}.")

@@ -1,0 +1,95 @@
+"""Between dense modules and sparse ones."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from sparse_agents.errors import unknown
+from sparse_agents.nn.linear import SparseLinear
+from sparse_agents.nn.sequential import SparseSequential, fuse
+from sparse_agents.topology import Topology, random_edges
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def _scaled(rows: int, cols: int, nnz: int) -> float:
+    return math.sqrt(rows * cols / nnz)
+
+
+def _inherit(rows: int, cols: int, nnz: int) -> float:
+    return 1.0
+
+
+# What to multiply the dense layer's initial weights with. "scaled" keeps the variance of a unit's
+# input: fewer connections, each larger by sqrt(n_in / mean fan-in) (Evci et al. 2022; Graesser et
+# al. 2022, section 3).
+WEIGHT_INITS = {"scaled": _scaled, "inherit": _inherit}
+
+
+def linear_layers(module: nn.Module, exclude: Iterable[str] = ()) -> dict[str, nn.Linear]:
+    """Plain linear layers below ``module`` by name, in order, but those matching a pattern of ``exclude``."""
+    patterns = tuple(exclude)
+    return {
+        name: child
+        for name, child in module.named_modules()
+        if type(child) is nn.Linear and not any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+
+
+def sparse_layers(module: nn.Module) -> dict[str, SparseLinear]:
+    """Sparse layers below ``module`` by name, in order."""
+    return {name: child for name, child in module.named_modules() if isinstance(child, SparseLinear)}
+
+
+def random_topologies(
+    layers: Mapping[str, nn.Linear], connections: Mapping[str, int], generator: torch.Generator
+) -> dict[str, Topology]:
+    """A random topology with the given number of connections for each layer."""
+    return {
+        name: Topology(random_edges((layers[name].out_features, layers[name].in_features), count, generator))
+        for name, count in connections.items()
+    }
+
+
+def replace_linear(
+    module: nn.Module, topologies: Mapping[str, Topology], weight_init: str = "inherit"
+) -> dict[nn.Parameter, nn.Parameter]:
+    """Replace the named linear layers of ``module`` by sparse ones, in place.
+
+    Returns:
+        Old parameter to new one, for optimizers and whoever else holds them.
+    """
+    if weight_init not in WEIGHT_INITS:
+        raise unknown("weight_init", weight_init, WEIGHT_INITS)
+    replaced: dict[nn.Parameter, nn.Parameter] = {}
+    for name, topology in topologies.items():
+        linear = module.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        scale = WEIGHT_INITS[weight_init](*topology.shape, topology.nnz)
+        sparse = SparseLinear.from_dense(linear, topology, scale)
+        parent, _, key = name.rpartition(".")
+        setattr(module.get_submodule(parent), key, sparse)
+        replaced[linear.weight] = sparse.weight
+        if linear.bias is not None and sparse.bias is not None:
+            replaced[linear.bias] = sparse.bias
+    fuse(module)
+    return replaced
+
+
+def densify(module: Module) -> Module:
+    """A copy with every sparse layer dense again, computing the same function."""
+    dense = copy.deepcopy(module)
+    for name, layer in sparse_layers(dense).items():
+        parent, _, key = name.rpartition(".")
+        setattr(dense.get_submodule(parent), key, layer.to_dense())
+    for part in dense.modules():
+        if type(part) is SparseSequential:
+            part.__class__ = nn.Sequential
+    return dense

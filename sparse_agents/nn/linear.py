@@ -1,0 +1,123 @@
+"""A linear layer that stores and computes only its connections."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.ops import Chain, GradientProbe, apply_chain
+from sparse_agents.topology import Budget, Topology, allocate, random_edges
+
+
+class SparseLinear(nn.Module):
+    """``y = W x + b`` with ``W`` given by its connections.
+
+    Args:
+        in_features: inputs.
+        out_features: outputs.
+        bias: whether to add a bias (always dense).
+        sparsity: fraction of absent connections, in [0, 1); ignored when ``topology`` is given.
+        topology: the graph, possibly shared with another layer (a target network's).
+        generator: source of a random topology; torch's global one by default.
+
+    Attributes:
+        weight: ``[nnz]``, in the slot order of ``topology.edges``.
+        bias: ``[out_features]`` or None.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        sparsity: float = 0.9,
+        topology: Topology | None = None,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        shape = (out_features, in_features)
+        if topology is None:
+            nnz = allocate(Budget({"layer": shape}, sparsity), "uniform")["layer"]
+            topology = Topology(random_edges(shape, nnz, generator or torch.default_generator))
+        if topology.shape != shape:
+            raise ConfigurationError(f"A layer of shape {shape} cannot use a topology of shape {topology.shape}.")
+        self.in_features, self.out_features = in_features, out_features
+        self.topology = topology
+        self.probe = GradientProbe()
+        self.weight = nn.Parameter(torch.empty(topology.nnz, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(out_features, dtype=dtype)) if bias else None
+        self._chain: Chain | None = None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """``nn.Linear``'s initialisation, with the mean fan-in in place of ``in_features``."""
+        bound = math.sqrt(self.out_features / max(self.topology.nnz, 1))
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    @classmethod
+    def from_dense(cls, linear: nn.Linear, topology: Topology, scale: float = 1.0) -> SparseLinear:
+        """The given connections of a dense layer, their weights multiplied by ``scale``."""
+        layer = cls(linear.in_features, linear.out_features, linear.bias is not None, topology=topology,
+                    dtype=linear.weight.dtype).to(linear.weight.device)  # fmt: skip
+        with torch.no_grad():
+            layer.weight.copy_(linear.weight.reshape(-1)[topology.edges.ids] * scale)
+            if linear.bias is not None and layer.bias is not None:
+                layer.bias.copy_(linear.bias)
+        layer.weight.requires_grad_(linear.weight.requires_grad)
+        return layer.train(linear.training)
+
+    def to_dense(self) -> nn.Linear:
+        """An ``nn.Linear`` that computes the same function, zeros stored."""
+        linear = nn.Linear(self.in_features, self.out_features, self.bias is not None,
+                           device=self.weight.device, dtype=self.weight.dtype)  # fmt: skip
+        with torch.no_grad():
+            linear.weight.copy_(self.topology.edges.dense(self.weight))
+            if self.bias is not None and linear.bias is not None:
+                linear.bias.copy_(self.bias)
+        return linear.train(self.training)
+
+    @property
+    def sparsity(self) -> float:
+        return 1 - self.topology.edges.density
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., in_features]`` -> ``[..., out_features]``."""
+        chain = self._chain
+        if chain is None or not chain.current():
+            shape = (self.out_features, self.in_features)
+            chain = self._chain = Chain([self.topology], [shape], ["identity"], [self.probe])
+        if x.ndim == 2:
+            return apply_chain(chain, x, [self.weight], [self.bias])
+        y = apply_chain(chain, x.reshape(-1, x.shape[-1]), [self.weight], [self.bias])
+        return y.view(*x.shape[:-1], self.out_features)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        weight, col = state_dict.get(prefix + "weight"), state_dict.get(prefix + "topology.col")
+        if weight is not None and col is not None:
+            if weight.shape != col.shape:
+                raise ConfigurationError(
+                    f"{prefix}weight has {tuple(weight.shape)} values for {len(col)} connections. The checkpoint is "
+                    "damaged, or of a dense network: build the agent with the policy it was saved with."
+                )
+            if weight.shape != self.weight.shape:  # another number of connections
+                self.weight.data = self.weight.data.new_empty(weight.shape)
+                self.weight.grad = None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__() if hasattr(super(), "__getstate__") else self.__dict__
+        return {**state, "_chain": None}
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -1,0 +1,105 @@
+"""A ``Sequential`` that runs its sparse stretches as one operation each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from sparse_agents.nn.linear import SparseLinear
+from sparse_agents.ops import MAX_LAYERS, Chain, apply_chain
+
+_ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Identity: "identity"}
+
+
+class _Stretch:
+    """Linear layers, each with the activation that follows it: one native call."""
+
+    def __init__(self) -> None:
+        self.layers: list[SparseLinear | nn.Linear] = []
+        self.activations: list[str] = []
+        self._chain: Chain | None = None
+
+    def _snapshot(self) -> Chain:
+        if self._chain is None or not self._chain.current():
+            sparse = [layer if isinstance(layer, SparseLinear) else None for layer in self.layers]
+            self._chain = Chain(
+                [None if s is None else s.topology for s in sparse],
+                [(layer.out_features, layer.in_features) for layer in self.layers],
+                self.activations,
+                [None if s is None else s.probe for s in sparse],
+            )
+        return self._chain
+
+    def __call__(self, x: Tensor) -> Tensor:
+        # Straight from the dictionary: nn.Module's attribute lookup is slow, and this runs at every step.
+        parameters = [layer._parameters for layer in self.layers]
+        weights = [w if w.ndim == 1 else w.view(-1) for w in (p["weight"] for p in parameters)]
+        biases = [p["bias"] for p in parameters]
+        if x.ndim == 2:
+            return apply_chain(self._snapshot(), x, weights, biases)
+        y = apply_chain(self._snapshot(), x.reshape(-1, x.shape[-1]), weights, biases)
+        return y.view(*x.shape[:-1], y.shape[-1])
+
+
+class SparseSequential(nn.Sequential):
+    """An ``nn.Sequential`` whose runs of linear layers and activations are computed as a whole.
+
+    Made in place from an existing ``Sequential`` by :func:`fuse`, so that everything that holds the
+    object keeps working. Modules it does not know run as they always do, and while a child has hooks
+    every child runs by itself, so that the hooks see what they expect.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts, hooks = self._stretches()
+        if any(hooks):
+            return nn.Sequential.forward(self, x)
+        for part in parts:
+            x = part(x)
+        return x
+
+    def _stretches(self) -> tuple[list[Any], list[Any]]:
+        """What to run one after the other, and the children's hook dictionaries; made anew when a child is."""
+        children = tuple(self._modules.values())
+        cached = self.__dict__.get("_cached_stretches")
+        if cached is not None and cached[0] == children:
+            return cached[1], cached[2]
+        hooks = [h for c in children for h in (c._forward_hooks, c._forward_pre_hooks, c._backward_hooks)]  # type: ignore[union-attr]
+        parts = []
+        stretch: _Stretch | None = None
+        for child in children:
+            if isinstance(child, SparseLinear | nn.Linear):
+                if stretch is None or len(stretch.layers) == MAX_LAYERS:
+                    stretch = _Stretch()
+                    parts.append(stretch)
+                stretch.layers.append(child)
+                stretch.activations.append("identity")
+            elif type(child) in _ACTIVATIONS and stretch is not None and stretch.activations[-1] == "identity":
+                stretch.activations[-1] = _ACTIVATIONS[type(child)]
+            else:
+                stretch = None
+                parts.append(child)
+        parts = [self._unless_dense(part) for part in parts]
+        self.__dict__["_cached_stretches"] = (children, parts, hooks)
+        return parts, hooks
+
+    @staticmethod
+    def _unless_dense(part: Any) -> Any:
+        """A stretch without a sparse layer gains nothing here; torch's dense layers run it."""
+        if isinstance(part, _Stretch) and not any(isinstance(layer, SparseLinear) for layer in part.layers):
+            names = {name: kind for kind, name in _ACTIVATIONS.items()}
+            modules: list[nn.Module] = []
+            for layer, activation in zip(part.layers, part.activations, strict=True):
+                modules += [layer, names[activation]()]
+            return nn.Sequential(*modules)
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_cached_stretches"}
+
+
+def fuse(module: nn.Module) -> None:
+    """Turn every ``nn.Sequential`` below ``module`` that holds a sparse layer into a fused one, in place."""
+    for part in module.modules():
+        if type(part) is nn.Sequential and any(isinstance(child, SparseLinear) for child in part.children()):
+            part.__class__ = SparseSequential

@@ -1,0 +1,19 @@
+"""Sparse operations: compiled kernels, the reference beside them, and the choice between."""
+
+from sparse_agents.ops.chain import Chain, apply_chain
+from sparse_agents.ops.library import BackendInfo, backend_info, select_isa, supported_isas
+from sparse_agents.ops.native import ACTIVATIONS, MAX_LAYERS, NativeNetwork
+from sparse_agents.ops.probe import GradientProbe
+
+__all__ = [
+    "ACTIVATIONS",
+    "MAX_LAYERS",
+    "BackendInfo",
+    "Chain",
+    "GradientProbe",
+    "NativeNetwork",
+    "apply_chain",
+    "backend_info",
+    "select_isa",
+    "supported_isas",
+]

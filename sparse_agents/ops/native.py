@@ -1,0 +1,140 @@
+"""A chain of layers as one handle of the compiled kernels."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sparse_agents.ops import library
+from sparse_agents.topology import Edges
+
+ACTIVATIONS = {"identity": 0, "relu": 1, "tanh": 2}
+DTYPES = {torch.float32: 0, torch.float64: 1}
+MAX_LAYERS = 64
+
+
+def _check_edges(edges: Edges, layer: library.LayerStruct) -> None:
+    """Bounds, order and transpose, once for each Edges object."""
+    if not edges.__dict__.get("_checked"):
+        library.check(library.library().sa_layer_check(ctypes.byref(layer)), repr(edges))  # type: ignore[union-attr]
+        edges.__dict__["_checked"] = True
+
+
+class Workspace:
+    """Activations of one forward, lent from its network and given back when nobody holds them.
+
+    Fresh memory of this size would be faulted in page by page at every step, which costs as much as
+    the kernels themselves.
+    """
+
+    KEPT = 4  # idle buffers a network keeps
+
+    def __init__(self, idle: list[Tensor], size: int, dtype: torch.dtype) -> None:
+        self._idle = idle
+        reusable = next((i for i, t in enumerate(idle) if t.numel() == size), None)
+        self.tensor = torch.empty(size, dtype=dtype) if reusable is None else idle.pop(reusable)
+
+    def __del__(self) -> None:
+        self._idle.append(self.tensor)
+        del self._idle[: -self.KEPT]
+
+
+class NativeNetwork:
+    """Keeps the index arrays alive for as long as the handle; weights are passed at each call."""
+
+    def __init__(self, edges: Sequence[Edges], activations: Sequence[str], dtype: torch.dtype) -> None:
+        kernels = library.library()
+        assert kernels is not None
+        self._library = kernels
+        self.edges = tuple(edges)
+        self.dtype = dtype
+        self._idle: list[Tensor] = []
+        self.in_features, self.out_features = edges[0].shape[1], edges[-1].shape[0]
+        structs = (library.LayerStruct * len(edges))()
+        self._arrays = []
+        for struct, e, activation in zip(structs, edges, activations, strict=True):
+            arrays = [t.contiguous() for t in (e.row_ptr, e.col, *e.transpose)]
+            self._arrays.append(arrays)
+            struct.rows, struct.cols = e.shape
+            struct.activation = ACTIVATIONS[activation]
+            struct.row_ptr, struct.col, struct.col_ptr, struct.row, struct.slot = (t.data_ptr() for t in arrays)
+            _check_edges(e, struct)
+        handle = ctypes.c_void_p()
+        library.check(
+            kernels.sa_network_create(structs, len(edges), DTYPES[dtype], ctypes.byref(handle)), "creating a network"
+        )
+        self._handle = handle
+        self._pointers = ctypes.c_void_p * len(edges)
+
+    def __del__(self) -> None:
+        handle = self.__dict__.get("_handle")
+        if handle:
+            self._library.sa_network_destroy(handle)
+
+    def workspace(self, batch: int) -> Workspace:
+        """Memory for the activations, or the gradients, of a batch."""
+        size = self._library.sa_workspace_bytes(self._handle, batch)
+        return Workspace(self._idle, size // self.dtype.itemsize, self.dtype)
+
+    def forward(
+        self, x: Tensor | None, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
+        workspace: Workspace | None, output: bool = True,
+    ) -> Tensor | None:  # fmt: skip
+        """``x``: [batch, in_features] -> [batch, out_features].
+
+        ``x`` None: the workspace holds the input tiles; ``output`` False: leave the result there.
+        """
+        y = torch.empty(batch, self.out_features, dtype=self.dtype) if output else None
+        status = self._library.sa_network_forward(
+            self._handle,
+            batch,
+            None if x is None else x.data_ptr(),
+            self._pointers(*[w.data_ptr() for w in weights]),
+            self._pointers(*[None if b is None else b.data_ptr() for b in biases]),
+            None if workspace is None else workspace.tensor.data_ptr(),
+            None if y is None else y.data_ptr(),
+            library.threads(),
+        )
+        if status:
+            library.check(status, "sparse forward")
+        return y
+
+    def backward(
+        self, batch: int, workspace: Workspace, weights: Sequence[Tensor], grad_output: Tensor | None,
+        grad_input: Tensor | None, grad_weights: Sequence[Tensor | None], grad_biases: Sequence[Tensor | None],
+        grad_workspace: Workspace | None = None, input_gradient: bool = False,
+    ) -> None:  # fmt: skip
+        """Fill the gradients given; None where not wanted. See kernels/include/sparse_agents/network.h."""
+        status = self._library.sa_network_backward(
+            self._handle,
+            batch,
+            workspace.tensor.data_ptr(),
+            self._pointers(*[w.data_ptr() for w in weights]),
+            None if grad_output is None else grad_output.data_ptr(),
+            None if grad_input is None else grad_input.data_ptr(),
+            int(input_gradient),
+            self._pointers(*[None if g is None else g.data_ptr() for g in grad_weights]),
+            self._pointers(*[None if g is None else g.data_ptr() for g in grad_biases]),
+            None if grad_workspace is None else grad_workspace.tensor.data_ptr(),
+            library.threads(),
+        )
+        if status:
+            library.check(status, "sparse backward")
+
+    def features(self, workspace: Workspace, batch: int, boundary: int) -> Tensor:
+        """What a workspace holds at a layer boundary (0: the input, l: layer l's output), [features, batch]."""
+        heights = [self.in_features, *(e.shape[0] for e in self.edges)]
+        total, before = sum(heights), sum(heights[:boundary])
+        height = heights[boundary]
+        full = self._library.sa_tile_width(self._handle)
+        lanes = full // 4
+        tiles = []
+        for first in range(0, batch, full):
+            samples = min(full, batch - first)
+            width = -(-samples // lanes) * lanes
+            begin = first * total + before * width
+            tiles.append(workspace.tensor[begin : begin + height * width].view(height, width)[:, :samples])
+        return torch.cat(tiles, dim=1)

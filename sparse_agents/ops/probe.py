@@ -1,0 +1,72 @@
+"""The dense gradient of a sparse layer, without ever storing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+TILE_ELEMENTS = 1 << 20
+
+
+class GradientProbe:
+    """Catches a layer's (input, output gradient) pairs while armed.
+
+    The pairs live exactly as long as the weight's ``.grad``: a backward that adds to ``.grad`` adds
+    pairs, the first one after ``zero_grad`` starts anew. So at the optimizer's step they multiply out
+    to the gradient the layer would have if it were dense, also when another loss sends gradients
+    through the layer between steps (TD3's and SAC's actor loss does, through the critic).
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._sealed = False
+        self._handle: torch.utils.hooks.RemovableHandle | None = None
+
+    def arm(self, weight: Tensor) -> None:
+        """Catch from the next backward on."""
+        self.disarm()
+        self.armed = True
+        self._handle = weight.register_post_accumulate_grad_hook(self._seal)
+
+    def disarm(self) -> None:
+        self.armed = False
+        self._pairs.clear()
+        self._sealed = False
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def _seal(self, weight: Tensor) -> None:
+        """A backward has finished with this weight; what comes next belongs to another one."""
+        self._sealed = True
+
+    def record(self, weight: Tensor, x: Tensor, grad_output: Tensor) -> None:
+        """From within a backward. ``x``: [in_features, batch], ``grad_output``: [out_features, batch]."""
+        if self._sealed and (weight.grad is None or not bool(weight.grad.any())):
+            self._pairs.clear()
+        self._sealed = False
+        self._pairs.append((x, grad_output))
+
+    @property
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        return self._pairs
+
+    def tiles(self) -> Iterator[tuple[int, Tensor]]:
+        """The dense gradient in blocks of whole rows: ``(first row, [rows, in_features])``."""
+        rows, cols = self._pairs[0][1].shape[0], self._pairs[0][0].shape[0]
+        step = max(1, TILE_ELEMENTS // cols)
+        for first in range(0, rows, step):
+            block = torch.zeros(0)
+            for index, (x, grad) in enumerate(self._pairs):
+                part = grad[first : first + step] @ x.t()
+                block = part if index == 0 else block + part
+            yield first, block
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        GradientProbe.__init__(self)

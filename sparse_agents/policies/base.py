@@ -1,0 +1,180 @@
+"""Any Stable-Baselines3 policy, made sparse after it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sparse_agents.control import TopologyController, fresh_seed, split_options, swap_parameters
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.nn import SparseLinear, linear_layers, random_topologies, replace_linear
+from sparse_agents.topology import Budget, Topology, allocate
+
+# For every rule: the reinforcement-learning default of Sokar et al. (2022), in optimizer steps.
+TOPOLOGY_DEFAULTS: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 0.05, "schedule": "constant"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network with a sparsity of its own: an actor, or one of several critics.
+
+    Attributes:
+        prefix: its name within the policy, for layer names such as ``critic.qf0.2``.
+        online: the network that is trained.
+        target: its target network, of the same layers; None where the algorithm has none.
+        outputs: names of the layers that ``dense_output`` keeps dense.
+    """
+
+    prefix: str
+    online: nn.Module
+    target: nn.Module | None
+    outputs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one optimizer trains."""
+
+    optimizer: torch.optim.Optimizer
+    members: Sequence[Member]
+
+
+class SparsePolicyMixin:
+    """Adds sparsity to a Stable-Baselines3 policy class.
+
+    The dense policy is built first, in full, so every initial weight (orthogonal gains included) is
+    inherited by the connections that stay. Then its linear layers are swapped for sparse ones, the
+    optimizers are given the new parameters, and a :class:`TopologyController` per optimizer listens
+    to their steps. The algorithm's ``train()`` is untouched.
+
+    Further ``policy_kwargs``, all plain literals:
+
+    Args:
+        sparsity: fraction of absent connections of each network, over its weight matrices; a number
+            or one by network, ``{"actor": 0.9, "critic": 0.85}``.
+        topology: a rule, see ``sparse_agents.rules.RULES``.
+        topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end``, in steps of the
+            optimizer that owns the layer, each a value or one by network; and the rule's own options.
+        distribution: how connections are shared out over layers, see ``DISTRIBUTIONS``.
+        lambdas: for ``distribution="lambda_er"``.
+        dense_output: keep output layers dense; they count in the sparsity.
+        weight_init: ``"scaled"`` or ``"inherit"``.
+        exclude: name patterns of layers that stay dense and are not counted.
+        share_topology: target networks have the online network's connections. False gives them a
+            topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
+    """
+
+    topology_controllers: nn.ModuleDict
+    _sparse_kwargs: dict[str, Any]
+
+    def __init__(
+        self,
+        *args: Any,
+        sparsity: float | Mapping[str, float] | None = 0.9,
+        topology: str = "set",
+        topology_kwargs: Mapping[str, Any] | None = None,
+        distribution: str = "erk",
+        lambdas: Sequence[float] = (),
+        dense_output: bool = False,
+        weight_init: str = "scaled",
+        exclude: Sequence[str] = (),
+        share_topology: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self._sparse_kwargs = {
+            "sparsity": sparsity,
+            "topology": topology,
+            "topology_kwargs": dict(topology_kwargs or {}),
+            "distribution": distribution,
+            "lambdas": tuple(lambdas),
+            "dense_output": dense_output,
+            "weight_init": weight_init,
+            "exclude": tuple(exclude),
+            "share_topology": share_topology,
+        }
+        super().__init__(*args, **kwargs)
+        self._sparsify()
+
+    def _trained(self) -> dict[str, Trained]:
+        """The policy's networks by name: what each optimizer trains."""
+        raise NotImplementedError
+
+    def _sparsify(self) -> None:
+        assert isinstance(self, nn.Module)
+        seed = fresh_seed()
+        generator = torch.Generator().manual_seed(seed)
+        trained = self._trained()
+        controllers = {}
+        for index, (network, group) in enumerate(trained.items()):
+            rule, schedule = split_options(
+                self._sparse_kwargs["topology"], self._options_for(network, trained), TOPOLOGY_DEFAULTS
+            )
+            layers: dict[str, SparseLinear] = {}
+            followers: dict[str, Sequence[SparseLinear]] = {}
+            for member in group.members:
+                online, target = self._convert(member, self._value_for("sparsity", network, trained), group, generator)
+                layers |= online
+                followers |= {name: [layer] for name, layer in target.items()}
+            controllers[network] = TopologyController(
+                layers, rule, schedule, seed=seed + 1 + index, followers=followers
+            )
+            if layers:
+                controllers[network].attach(group.optimizer)
+        self.topology_controllers = nn.ModuleDict(controllers)
+
+    def _convert(
+        self, member: Member, sparsity: float | None, group: Trained, generator: torch.Generator
+    ) -> tuple[dict[str, SparseLinear], dict[str, SparseLinear]]:
+        """Swap one network's layers, and its target's. Returns both, by full name."""
+        options = self._sparse_kwargs
+        linear = linear_layers(member.online, options["exclude"])
+        shapes = {name: (layer.out_features, layer.in_features) for name, layer in linear.items()}
+        dense = frozenset(n for n in member.outputs if n in shapes) if options["dense_output"] else frozenset()
+        connections = allocate(Budget(shapes, sparsity, dense, options["lambdas"]), options["distribution"])
+        topologies = random_topologies(linear, connections, generator)
+        swap_parameters(group.optimizer, replace_linear(member.online, topologies, options["weight_init"]))
+        online = _named(member.prefix, member.online, topologies)
+        if member.target is None:
+            return online, {}
+        if not options["share_topology"]:
+            topologies = {name: Topology(topology.edges) for name, topology in topologies.items()}
+        replace_linear(member.target, topologies, options["weight_init"])
+        followers = _named(member.prefix, member.target, topologies) if options["share_topology"] else {}
+        return online, followers
+
+    def _value_for(self, option: str, network: str, networks: Mapping[str, Any]) -> Any:
+        return _by_network(self._sparse_kwargs[option], option, network, networks)
+
+    def _options_for(self, network: str, networks: Mapping[str, Any]) -> dict[str, Any]:
+        options = self._sparse_kwargs["topology_kwargs"]
+        return {key: _by_network(value, key, network, networks) for key, value in options.items()}
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """So that ``policy.save`` and ``policy.load`` keep the sparsity."""
+        parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
+        return {**parameters, **self._sparse_kwargs}
+
+
+def _by_network(value: Any, option: str, network: str, networks: Mapping[str, Any]) -> Any:
+    """A setting given once, or once per network."""
+    if not isinstance(value, Mapping):
+        return value
+    for name in value:
+        if name not in networks:
+            raise unknown(f"network in {option}", name, networks)
+    if network not in value:
+        raise ConfigurationError(f"{option} names {', '.join(value)} but not {network!r}. Give every network a value.")
+    return value[network]
+
+
+def _named(prefix: str, module: nn.Module, topologies: Mapping[str, Topology]) -> dict[str, SparseLinear]:
+    named = {}
+    for name in topologies:
+        layer = module.get_submodule(name)
+        assert isinstance(layer, SparseLinear)
+        named[f"{prefix}.{name}"] = layer
+    return named

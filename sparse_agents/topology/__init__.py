@@ -1,0 +1,24 @@
+"""Graphs, their updates, and how connections are shared out over layers and time."""
+
+from sparse_agents.topology.distributions import DISTRIBUTIONS, Budget, allocate
+from sparse_agents.topology.edges import Edges, Transpose, full_edges
+from sparse_agents.topology.graph import Topology
+from sparse_agents.topology.rewire import Rewire
+from sparse_agents.topology.sampling import distinct, random_edges, random_free
+from sparse_agents.topology.schedules import ANNEALING, Schedule
+
+__all__ = [
+    "ANNEALING",
+    "DISTRIBUTIONS",
+    "Budget",
+    "Edges",
+    "Rewire",
+    "Schedule",
+    "Topology",
+    "Transpose",
+    "allocate",
+    "distinct",
+    "full_edges",
+    "random_edges",
+    "random_free",
+]

@@ -1,0 +1,133 @@
+"""How a network's connections are shared out among its layers.
+
+A distribution turns layer shapes and a sparsity into exact connection counts. Sparsity is counted
+over all weight matrices given, dense ones included; biases are never counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sparse_agents.errors import ConfigurationError, unknown
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is to be shared out.
+
+    Attributes:
+        shapes: layer name to ``(out_features, in_features)``, in order of depth.
+        sparsity: fraction of absent connections in [0, 1), or None where the distribution says.
+        dense: names of layers that stay dense; they count.
+        lambdas: for ``"lambda_er"``, one per sparse layer.
+    """
+
+    shapes: Mapping[str, Shape]
+    sparsity: float | None
+    dense: frozenset[str] = frozenset()
+    lambdas: Sequence[float] = field(default=())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: rows * cols for name, (rows, cols) in self.shapes.items()}
+
+    @property
+    def sparse(self) -> dict[str, Shape]:
+        return {name: shape for name, shape in self.shapes.items() if name not in self.dense}
+
+
+def uniform(budget: Budget) -> dict[str, float]:
+    """The same density everywhere."""
+    return _scaled(budget, dict.fromkeys(budget.sparse, 1.0))
+
+
+def erdos_renyi(budget: Budget) -> dict[str, float]:
+    """Density ε(n_in + n_out)/(n_in n_out) (Mocanu et al. 2018, eq. 2), ε solved for the sparsity."""
+    return _scaled(budget, {name: (o + i) / (o * i) for name, (o, i) in budget.sparse.items()})
+
+
+def lambda_er(budget: Budget) -> dict[str, float]:
+    """Density λ_l(n_in + n_out)/(n_in n_out) with one λ per layer (Sokar et al. 2022, eq. 1).
+
+    Without a sparsity the λ are taken as they are; with one, all are scaled by the same factor.
+    The last λ serves deeper layers.
+    """
+    if not budget.lambdas:
+        raise ConfigurationError("distribution='lambda_er' needs `lambdas`, one per layer, such as [7, 64].")
+    raw = {}
+    for depth, (name, (rows, cols)) in enumerate(budget.sparse.items()):
+        factor = budget.lambdas[min(depth, len(budget.lambdas) - 1)]
+        raw[name] = factor * (rows + cols) / (rows * cols)
+    if budget.sparsity is None:
+        return {name: min(density, 1.0) for name, density in raw.items()}
+    return _scaled(budget, raw)
+
+
+# For fully connected layers the kernel-aware ERK of Evci et al. (2020) is ER.
+DISTRIBUTIONS: dict[str, Callable[[Budget], dict[str, float]]] = {
+    "uniform": uniform,
+    "er": erdos_renyi,
+    "erk": erdos_renyi,
+    "lambda_er": lambda_er,
+}
+
+
+def _scaled(budget: Budget, raw: Mapping[str, float]) -> dict[str, float]:
+    """Scale raw densities to the budget; a layer that would exceed 1 is dense and the rest rescaled."""
+    if budget.sparsity is None:
+        raise ConfigurationError("This distribution needs a `sparsity`.")
+    sizes = budget.sizes
+    target = (1 - budget.sparsity) * sum(sizes.values()) - sum(sizes[n] for n in budget.dense)
+    if raw and target <= 0:
+        raise ConfigurationError(
+            f"sparsity={budget.sparsity} leaves no connection for {', '.join(raw)} once the dense layers "
+            f"{', '.join(sorted(budget.dense))} are paid for. Lower the sparsity or set dense_output=False."
+        )
+    full: set[str] = set()
+    while True:
+        rest = [name for name in raw if name not in full]
+        if not rest:
+            return dict.fromkeys(raw, 1.0)
+        scale = (target - sum(sizes[n] for n in full)) / sum(raw[n] * sizes[n] for n in rest)
+        over = {name for name in rest if raw[name] * scale > 1}
+        if not over:
+            return {name: 1.0 if name in full else raw[name] * scale for name in raw}
+        full |= over
+
+
+def allocate(budget: Budget, distribution: str) -> dict[str, int]:
+    """Exact number of connections of every sparse layer.
+
+    The fractions lost by rounding down go to the layers with the largest remainders, so that the
+    network's total is the budget to the connection.
+
+    Raises:
+        ConfigurationError: sparsity out of range, unknown distribution, or a layer left empty.
+    """
+    if budget.sparsity is not None and not 0 <= budget.sparsity < 1:
+        raise ConfigurationError(
+            f"sparsity={budget.sparsity} is not in [0, 1). It is the fraction of absent connections: "
+            "0 is a dense network, 0.9 keeps one connection in ten."
+        )
+    if distribution not in DISTRIBUTIONS:
+        raise unknown("distribution", distribution, DISTRIBUTIONS)
+    sizes = budget.sizes
+    exact = {name: d * sizes[name] for name, d in DISTRIBUTIONS[distribution](budget).items()}
+    counts = {name: min(math.floor(value + 1e-9), sizes[name]) for name, value in exact.items()}
+    left = round(sum(exact.values())) - sum(counts.values())
+    by_remainder = sorted(exact, key=lambda n: counts[n] - exact[n])
+    for name in [n for n in by_remainder if counts[n] < sizes[n]][:left]:
+        counts[name] += 1
+    for name, count in counts.items():
+        if count < 1:
+            rows, cols = budget.shapes[name]
+            raise ConfigurationError(
+                f"Layer {name!r} ({cols} inputs, {rows} outputs) would keep no connection at "
+                f"sparsity={budget.sparsity} with distribution={distribution!r}. Lower the sparsity, exclude "
+                "the layer, or widen it."
+            )
+    return counts

@@ -1,0 +1,134 @@
+"""The connections of one layer, immutable."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sparse_agents.errors import CheckpointError
+
+
+class Transpose(NamedTuple):
+    """The same connections column by column (CSC)."""
+
+    col_ptr: Tensor  # [in_features + 1], int32
+    row: Tensor  # [nnz], int32
+    slot: Tensor  # [nnz], int32: where in row-major order each entry lies
+
+
+class Edges:
+    """A bipartite graph between ``in_features`` and ``out_features`` units, row-major (CSR).
+
+    A connection's *slot* is its place in row-major order; every per-connection tensor (weights,
+    moments, importance ...) is indexed by slot. Instances never change: a topology update makes a
+    new one.
+
+    Attributes:
+        shape: ``(out_features, in_features)``, as ``nn.Linear.weight``.
+        row_ptr: ``[out_features + 1]``, int32.
+        col: ``[nnz]``, int32, strictly increasing within a row.
+    """
+
+    def __init__(self, shape: tuple[int, int], row_ptr: Tensor, col: Tensor) -> None:
+        self.shape = shape
+        self.row_ptr = row_ptr
+        self.col = col
+
+    @classmethod
+    def from_ids(cls, ids: Tensor, shape: tuple[int, int]) -> Edges:
+        """From sorted, distinct linear positions ``row * in_features + col``, ``[nnz]`` int64."""
+        rows, cols = shape
+        row = torch.div(ids, cols, rounding_mode="floor")
+        row_ptr = torch.zeros(rows + 1, dtype=torch.int32, device=ids.device)
+        row_ptr[1:] = torch.bincount(row, minlength=rows).cumsum(0)
+        edges = cls(shape, row_ptr, (ids - row * cols).to(torch.int32))
+        edges.__dict__["ids"] = ids
+        return edges
+
+    @classmethod
+    def from_mask(cls, mask: Tensor) -> Edges:
+        """From a boolean matrix ``[out_features, in_features]``."""
+        return cls.from_ids(mask.reshape(-1).nonzero().squeeze(1), (mask.shape[0], mask.shape[1]))
+
+    @classmethod
+    def checked(cls, shape: tuple[int, int], row_ptr: Tensor, col: Tensor, name: str) -> Edges:
+        """From index arrays somebody else wrote.
+
+        Raises:
+            CheckpointError: naming ``name``, when they are not a graph of this shape.
+        """
+        rows, cols = shape
+        problem = None
+        if row_ptr.shape != (rows + 1,) or col.ndim != 1:
+            problem = f"index arrays of shapes {tuple(row_ptr.shape)} and {tuple(col.shape)}"
+        elif row_ptr.is_floating_point() or col.is_floating_point():
+            problem = "index arrays that are not integers"
+        elif int(row_ptr[0]) != 0 or int(row_ptr[-1]) != len(col) or bool((row_ptr.diff() < 0).any()):
+            problem = "row pointers that do not count the connections"
+        elif len(col) and (int(col.min()) < 0 or int(col.max()) >= cols):
+            problem = f"a column outside 0..{cols - 1}"
+        else:
+            edges = cls(shape, row_ptr.to(torch.int32), col.to(torch.int32))
+            if bool((edges.ids.diff() > 0).all()):
+                return edges
+            problem = "connections that are unsorted or repeated"
+        raise CheckpointError(
+            f"{name}: {problem} for a layer of {cols} inputs and {rows} outputs. "
+            "The file is damaged or was written for another network."
+        )
+
+    @property
+    def nnz(self) -> int:
+        return self.col.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Connections a dense layer of this shape has."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def density(self) -> float:
+        return self.nnz / self.size
+
+    @cached_property
+    def row(self) -> Tensor:
+        """The output unit of each slot, ``[nnz]`` int64."""
+        counts = self.row_ptr.diff().to(torch.int64)
+        return torch.repeat_interleave(torch.arange(self.shape[0], device=self.col.device), counts)
+
+    @cached_property
+    def ids(self) -> Tensor:
+        """Linear positions ``row * in_features + col``, ``[nnz]`` int64, increasing."""
+        return self.row * self.shape[1] + self.col
+
+    @cached_property
+    def transpose(self) -> Transpose:
+        rows, cols = self.shape
+        slot = torch.argsort(self.col.to(torch.int64) * rows + self.row)
+        col_ptr = torch.zeros(cols + 1, dtype=torch.int32, device=self.col.device)
+        col_ptr[1:] = torch.bincount(self.col, minlength=cols).cumsum(0)
+        return Transpose(col_ptr, self.row[slot].to(torch.int32), slot.to(torch.int32))
+
+    def dense(self, values: Tensor) -> Tensor:
+        """Scatter per-slot ``values`` into ``[out_features, in_features]``; zero elsewhere."""
+        flat = torch.zeros(self.size, dtype=values.dtype, device=values.device)
+        return flat.index_put((self.ids,), values).view(self.shape)
+
+    def mask(self) -> Tensor:
+        """Boolean ``[out_features, in_features]``."""
+        return self.dense(torch.ones(self.nnz, dtype=torch.bool, device=self.col.device))
+
+    def same_as(self, other: Edges) -> bool:
+        return self.shape == other.shape and torch.equal(self.ids, other.ids)
+
+    def __repr__(self) -> str:
+        return f"Edges(shape={self.shape}, nnz={self.nnz}, density={self.density:.4g})"
+
+
+@lru_cache(maxsize=128)
+def full_edges(shape: tuple[int, int]) -> Edges:
+    """Every connection; its slot order is that of ``nn.Linear.weight.view(-1)``."""
+    return Edges.from_ids(torch.arange(shape[0] * shape[1]), shape)

@@ -1,0 +1,58 @@
+"""The live topology of a layer: a holder whose immutable edges are swapped at an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from sparse_agents.topology.edges import Edges
+
+
+class Topology(nn.Module):
+    """Which edges a layer has *now*. Online layer and target network share one instance.
+
+    A module only so that it moves, copies and saves with its layer: ``row_ptr`` and ``col`` are
+    buffers, and a state dict of another number of connections loads.
+    """
+
+    row_ptr: Tensor
+    col: Tensor
+    edges: Edges
+
+    def __init__(self, edges: Edges) -> None:
+        super().__init__()
+        self.shape = edges.shape
+        self.replace(edges)
+
+    @property
+    def nnz(self) -> int:
+        return self.edges.nnz
+
+    def replace(self, edges: Edges) -> None:
+        """Swap in new edges of the same shape. Autograd graphs over the old ones become invalid."""
+        if edges.shape != self.shape:
+            raise ValueError(f"A topology of shape {self.shape} cannot take edges of shape {edges.shape}.")
+        self.register_buffer("row_ptr", edges.row_ptr)
+        self.register_buffer("col", edges.col)
+        self.edges = edges
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Topology:
+        super()._apply(fn, recurse)
+        if self.col is not self.edges.col:  # moved to another device
+            self.edges = Edges(self.shape, self.row_ptr, self.col)
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, missing: list[str], *rest: Any
+    ) -> None:
+        row_ptr, col = state_dict.get(prefix + "row_ptr"), state_dict.get(prefix + "col")
+        if row_ptr is not None and col is not None:
+            loaded = Edges.checked(self.shape, row_ptr, col, prefix.rstrip("."))
+            device = self.col.device
+            self.replace(Edges(self.shape, loaded.row_ptr.clone().to(device), loaded.col.clone().to(device)))
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, *rest)
+
+    def extra_repr(self) -> str:
+        return f"{self.shape[1]} -> {self.shape[0]}, {self.nnz} connections ({self.edges.density:.1%})"

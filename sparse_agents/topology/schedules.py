@@ -1,0 +1,74 @@
+"""When a topology is updated, and how much of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sparse_agents.errors import ConfigurationError, unknown
+
+
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _linear(progress: float) -> float:
+    return 1 - progress
+
+
+ANNEALING = {"constant": _constant, "cosine": _cosine, "linear": _linear}
+
+
+@dataclass
+class Schedule:
+    """Updates at steps ``begin, begin + update_interval, ...`` up to and including ``end``.
+
+    Attributes:
+        update_interval: optimizer steps between updates.
+        drop_fraction: ζ, the fraction of a layer's connections replaced at an update.
+        schedule: how ζ falls from ``begin`` to ``end``: ``constant``, ``cosine`` (Evci et al. 2020,
+            section 3) or ``linear``.
+        begin: the first update's step; None means ``update_interval``. Steps count from 1.
+        end: the last step at which an update may happen; None means never ending.
+    """
+
+    update_interval: int
+    drop_fraction: float
+    schedule: str = "constant"
+    begin: int | None = None
+    end: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.update_interval < 1:
+            raise ConfigurationError(f"update_interval={self.update_interval}: updates need at least 1 step between.")
+        if not 0 < self.drop_fraction <= 1:
+            raise ConfigurationError(f"drop_fraction={self.drop_fraction} is not in (0, 1].")
+        if self.schedule not in ANNEALING:
+            raise unknown("schedule", self.schedule, ANNEALING)
+        if self.schedule != "constant" and self.end is None:
+            raise ConfigurationError(
+                f"schedule={self.schedule!r} anneals towards `end`, the last update's step, which is not set."
+            )
+        if self.begin is not None and self.begin < 1:
+            raise ConfigurationError(f"begin={self.begin}: steps count from 1.")
+
+    @property
+    def first(self) -> int:
+        return self.update_interval if self.begin is None else self.begin
+
+    def due(self, step: int) -> bool:
+        """Whether the step just taken (1 for the first) is an update step."""
+        if step < self.first or (self.end is not None and step > self.end):
+            return False
+        return (step - self.first) % self.update_interval == 0
+
+    def fraction(self, step: int) -> float:
+        """ζ at a step. Annealed over ``begin..end``, not over the raw step."""
+        if self.end is None:
+            return self.drop_fraction
+        span = max(self.end - self.first, 1)
+        return self.drop_fraction * ANNEALING[self.schedule](min(max((step - self.first) / span, 0.0), 1.0))
