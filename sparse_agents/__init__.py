@@ -3,6 +3,8 @@
 Importing registers ``"SparseMlpPolicy"`` with Stable-Baselines3's algorithms.
 """
 
+from sparse_agents.algorithms import DSTD3
+from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.control import TopologyController, sparsify
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.nn import SparseLinear, SparseSequential, densify
@@ -15,6 +17,7 @@ __version__ = "0.1.0"
 register_aliases()
 
 __all__ = [
+    "DSTD3",
     "CheckpointError",
     "ConfigurationError",
     "Edges",
@@ -23,6 +26,7 @@ __all__ = [
     "SparseSACPolicy",
     "SparseSequential",
     "SparseTD3Policy",
+    "SparsityCallback",
     "Topology",
     "TopologyController",
     "__version__",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
+from torch import Tensor
 
 from sparse_agents.nn import linear_layers
 from sparse_agents.policies.base import Member, SparsePolicyMixin, Trained
-
-_EXTRACTORS = ("features_extractor.*",)
 
 
 def _critics(critic: ContinuousCritic, target: ContinuousCritic) -> list[Member]:
@@ -25,7 +24,7 @@ def _critics(critic: ContinuousCritic, target: ContinuousCritic) -> list[Member]
 class SparseTD3Policy(SparsePolicyMixin, TD3Policy):
     """TD3's and DDPG's actor and critics, sparse. See :class:`SparsePolicyMixin` for ``policy_kwargs``."""
 
-    def _trained(self) -> dict[str, Trained]:
+    def networks(self) -> dict[str, Trained]:
         outputs = list(linear_layers(self.actor.mu))[-1:]
         actor = Member("actor.mu", self.actor.mu, self.actor_target.mu, outputs)
         return {
@@ -33,16 +32,23 @@ class SparseTD3Policy(SparsePolicyMixin, TD3Policy):
             "critic": Trained(self.critic.optimizer, _critics(self.critic, self.critic_target)),
         }
 
+    def run_networks(self, observations: Any, actions: Tensor) -> None:
+        self.actor(observations)
+        self.critic(observations, actions)
+
 
 class SparseSACPolicy(SparsePolicyMixin, SACPolicy):
     """SAC's actor and critics, sparse. See :class:`SparsePolicyMixin` for ``policy_kwargs``."""
 
-    def __init__(self, *args: object, exclude: Sequence[str] = (), **kwargs: object) -> None:
-        super().__init__(*args, exclude=(*exclude, *_EXTRACTORS), **kwargs)
+    _not_converted = ("features_extractor.*",)
 
-    def _trained(self) -> dict[str, Trained]:
+    def networks(self) -> dict[str, Trained]:
         outputs = [name for name in linear_layers(self.actor) if name.split(".")[0] in ("mu", "log_std")]
         return {
             "actor": Trained(self.actor.optimizer, [Member("actor", self.actor, None, outputs)]),
             "critic": Trained(self.critic.optimizer, _critics(self.critic, self.critic_target)),
         }
+
+    def run_networks(self, observations: Any, actions: Tensor) -> None:
+        self.actor(observations, deterministic=True)
+        self.critic(observations, actions)

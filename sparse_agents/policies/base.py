@@ -34,6 +34,32 @@ class Member:
     target: nn.Module | None
     outputs: Sequence[str]
 
+    def hidden_activations(self) -> dict[str, nn.Module]:
+        """The activation modules behind hidden layers, by full name: those before the first output layer."""
+        found: dict[str, nn.Module] = {}
+        after_linear = False
+        for name, module in self.online.named_modules():
+            if name in self.outputs:
+                break
+            if next(module.children(), None) is not None and not isinstance(module, SparseLinear):
+                continue
+            if isinstance(module, Topology):
+                continue
+            if after_linear and not isinstance(module, SparseLinear | nn.Linear):
+                found[f"{self.prefix}.{name}"] = module
+            after_linear = isinstance(module, SparseLinear | nn.Linear)
+        return found
+
+    def weights(self) -> tuple[int, int]:
+        """Connections of its weight matrices now, and those of the dense network. Biases are not counted."""
+        present = dense = 0
+        for module in self.online.modules():
+            if isinstance(module, SparseLinear):
+                present, dense = present + module.topology.nnz, dense + module.topology.edges.size
+            elif isinstance(module, nn.Linear):
+                present, dense = present + module.weight.numel(), dense + module.weight.numel()
+        return present, dense
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -70,6 +96,8 @@ class SparsePolicyMixin:
 
     topology_controllers: nn.ModuleDict
     _sparse_kwargs: dict[str, Any]
+    _not_converted: Sequence[str] = ()
+    """Name patterns of layers within a network that this policy never converts nor counts."""
 
     def __init__(
         self,
@@ -99,15 +127,19 @@ class SparsePolicyMixin:
         super().__init__(*args, **kwargs)
         self._sparsify()
 
-    def _trained(self) -> dict[str, Trained]:
+    def networks(self) -> dict[str, Trained]:
         """The policy's networks by name: what each optimizer trains."""
+        raise NotImplementedError
+
+    def run_networks(self, observations: Any, actions: torch.Tensor) -> None:
+        """One deterministic forward through every online network, for who looks at activations."""
         raise NotImplementedError
 
     def _sparsify(self) -> None:
         assert isinstance(self, nn.Module)
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
-        trained = self._trained()
+        trained = self.networks()
         controllers = {}
         for index, (network, group) in enumerate(trained.items()):
             rule, schedule = split_options(
@@ -131,7 +163,7 @@ class SparsePolicyMixin:
     ) -> tuple[dict[str, SparseLinear], dict[str, SparseLinear]]:
         """Swap one network's layers, and its target's. Returns both, by full name."""
         options = self._sparse_kwargs
-        linear = linear_layers(member.online, options["exclude"])
+        linear = linear_layers(member.online, (*options["exclude"], *self._not_converted))
         shapes = {name: (layer.out_features, layer.in_features) for name, layer in linear.items()}
         dense = frozenset(n for n in member.outputs if n in shapes) if options["dense_output"] else frozenset()
         connections = allocate(Budget(shapes, sparsity, dense, options["lambdas"]), options["distribution"])

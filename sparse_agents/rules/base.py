@@ -46,7 +46,7 @@ class TopologyRule(ABC):
     """Whether ``grow`` reads ``layer.probe``."""
     replaces_step: ClassVar[bool] = False
     """Whether the update takes the place of that optimizer step, or follows it."""
-    keep_regrown: ClassVar[bool] = False
+    keep_regrown: bool = False
     """Whether a connection that is dropped and grown at once keeps its value and moments."""
     published: ClassVar[dict[str, Any]] = {}
     """The paper's schedule for supervised learning: ``update_interval``, ``drop_fraction``, ``schedule``."""

@@ -22,7 +22,7 @@ class RigL(TopologyRule):
 
     needs_dense_gradient: ClassVar[bool] = True
     replaces_step: ClassVar[bool] = True
-    keep_regrown: ClassVar[bool] = True
+    keep_regrown = True
     published: ClassVar[dict[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:

@@ -21,9 +21,16 @@ class SET(TopologyRule):
     Differences from the authors' code (and from DS-TD3's): the count is ⌊ζ·n⌋ for each sign, where
     their thresholds drop one more and all ties; weights of exactly zero count as positive, where
     theirs always go.
+
+    Args:
+        keep_regrown: let a connection that is dropped and drawn again keep its value and moments, as
+            DS-TD3's code does with the value.
     """
 
     published: ClassVar[dict[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+
+    def __init__(self, keep_regrown: bool = False) -> None:
+        self.keep_regrown = keep_regrown
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
         weight = layer.weight.detach()

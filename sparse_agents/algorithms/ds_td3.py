@@ -1,0 +1,168 @@
+"""Dynamic sparse TD3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from stable_baselines3 import TD3
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+
+from sparse_agents.algorithms.capped_target import CappedTargets
+from sparse_agents.control import TopologyController
+from sparse_agents.errors import unknown
+from sparse_agents.policies import SparseTD3Policy
+
+TARGET_TOPOLOGIES = ("shared", "capped")
+
+# The topology stays as it is for the last 50k of the paper's 1M steps.
+FROZEN_FRACTION = 0.05
+
+PAPER_POLICY: Mapping[str, Any] = {
+    "net_arch": [256, 256],
+    "optimizer_kwargs": {"weight_decay": 2e-4},
+    "sparsity": None,
+    "distribution": "lambda_er",
+    "lambdas": [7.0, 64.0],
+    "dense_output": True,
+    "weight_init": "inherit",
+    "topology": "set",
+}
+
+
+class DSTD3(TD3):
+    """TD3 trained sparse from scratch, its topology evolving: Stable-Baselines3's TD3 with the recipe of
+
+    Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for Deep Reinforcement Learning",
+    IJCAI 2022; official code github.com/GhadaSokar/Dynamic-Sparse-Training-for-Deep-Reinforcement-Learning.
+
+    Hidden layers are Erdős–Rényi sparse with λ = (7, 64), output layers and biases dense; Adam 1e-3 with
+    weight decay 2e-4, batch 100, 25k random steps, exploration noise 0.1. Every 1000 gradient steps
+    (the first at step 2) 5% of the positive weights nearest zero and 5% of the negative ones move to random
+    places. Published λ1: 7 for HalfCheetah, Hopper and Walker2d, 40 for Ant, 61 for Humanoid.
+
+    Differences from the official code: the number of connections is exact, where theirs is drawn from
+    Bernoulli trials; new connections start at zero with zero moments (the paper), where theirs carry the
+    moments of a dense Adam; the last update regrows what it drops, where theirs does not; a run of
+    another length freezes its topology for the last 5%, which is the paper's 50k at 1M steps.
+
+    Args:
+        policy: a sparse TD3 policy.
+        env: the environment, or its id.
+        exploration_noise: standard deviation of Gaussian action noise, in units of the normalised action;
+            used when ``action_noise`` is not given.
+        target_topology: ``"shared"``: the targets have the online networks' connections. ``"capped"``: they
+            keep their own, capped by magnitude, as the official code does.
+        policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ by one factor.
+        kwargs: everything else TD3 takes.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "SparseMlpPolicy": SparseTD3Policy,
+        "MlpPolicy": SparseTD3Policy,
+    }
+    policy: SparseTD3Policy
+
+    def __init__(
+        self,
+        policy: str | type[SparseTD3Policy] = "SparseMlpPolicy",
+        env: GymEnv | str | None = None,
+        learning_rate: float | Schedule = 1e-3,
+        learning_starts: int = 25_000,
+        batch_size: int = 100,
+        policy_delay: int = 2,
+        exploration_noise: float = 0.1,
+        target_topology: str = "shared",
+        policy_kwargs: Mapping[str, Any] | None = None,
+        _init_setup_model: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if target_topology not in TARGET_TOPOLOGIES:
+            raise unknown("target_topology", target_topology, TARGET_TOPOLOGIES)
+        self.exploration_noise = exploration_noise
+        self.target_topology = target_topology
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]  None while loading
+            learning_rate,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            policy_delay=policy_delay,
+            policy_kwargs=_with_recipe(policy_kwargs or {}, policy_delay, target_topology),
+            _init_setup_model=False,
+            **kwargs,
+        )
+        if self.action_noise is None and env is not None and exploration_noise > 0:
+            shape = self.action_space.shape
+            assert shape is not None
+            self.action_noise = NormalActionNoise(np.zeros(shape), np.full(shape, exploration_noise))
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        if self.target_topology == "capped":
+            self._capped = CappedTargets({self.actor: self.actor_target, self.critic: self.critic_target})
+            self._capped_tau = self.tau
+            # TD3 updates its targets right after the actor's step, so that is the moment.
+            self.actor.optimizer.register_step_post_hook(lambda *_: self._capped.update(self._capped_tau))
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        if self.target_topology == "shared":
+            return super().train(gradient_steps, batch_size)
+        # Stable-Baselines3 averages slot by slot, which is wrong between different topologies: with τ = 0 it
+        # leaves the targets alone, and the hook averages connection by connection.
+        self._capped_tau, self.tau = self.tau, 0.0
+        try:
+            return super().train(gradient_steps, batch_size)
+        finally:
+            self.tau = self._capped_tau
+
+    def _setup_learn(
+        self, total_timesteps: int, callback: Any = None, *args: Any, **kwargs: Any
+    ) -> tuple[int, BaseCallback]:
+        total, prepared = super()._setup_learn(total_timesteps, callback, *args, **kwargs)
+        self._set_topology_end(total)
+        return total, prepared
+
+    def _set_topology_end(self, total_timesteps: int) -> None:
+        """The last update step of each optimizer, from the length of the run."""
+        if "end" in self.policy_kwargs["topology_kwargs"]:
+            return
+        active = total_timesteps * (1 - FROZEN_FRACTION) - self.learning_starts
+        per_timestep = 1.0
+        if self.gradient_steps >= 0:
+            per_timestep = self.gradient_steps / (self.train_freq.frequency * self.n_envs)  # type: ignore[union-attr]
+        steps = max(0, math.floor(active * per_timestep))
+        for network, delay in (("actor", self.policy_delay), ("critic", 1)):
+            controller = self.policy.topology_controllers[network]
+            assert isinstance(controller, TopologyController)
+            if controller.schedule is not None:
+                controller.schedule.end = steps // delay
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_capped"]
+
+
+def _with_recipe(user: Mapping[str, Any], policy_delay: int, target_topology: str) -> dict[str, Any]:
+    """The paper's policy settings under the user's."""
+    timing: dict[str, Any] = {
+        # Every 1000 iterations, the first at the second; the actor steps once in policy_delay of them.
+        "update_interval": {"actor": max(1, 1000 // policy_delay), "critic": 1000},
+        "begin": {"actor": max(1, math.ceil(2 / policy_delay)), "critic": 2},
+        "drop_fraction": 0.05,
+    }
+    asked = dict(user.get("topology_kwargs") or {})
+    if "update_interval" in asked:
+        timing.pop("begin")
+    return {
+        **PAPER_POLICY,
+        "share_topology": target_topology == "shared",
+        **user,
+        "topology_kwargs": {**timing, **asked},
+    }

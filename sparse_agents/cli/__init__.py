@@ -1,0 +1,41 @@
+"""The command line: ``sparse-agents train | evaluate | benchmark``, and the same as ``scripts/*.py``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from sparse_agents.errors import ConfigurationError
+
+COMMANDS = {
+    "train": "train an agent, or resume a run",
+    "evaluate": "evaluate a trained agent",
+    "benchmark": "measure the kernels against dense",
+}
+
+
+def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[str] | None = None) -> None:
+    """Run a command; bad input ends with one message and exit code 2, Ctrl-C with 130."""
+    try:
+        command(sys.argv[1:] if arguments is None else arguments)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def main() -> None:
+    """Console entry point."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: sparse-agents COMMAND [options]\n")
+        print("\n".join(f"  {command:<10} {what}" for command, what in COMMANDS.items()))
+        print("\nsparse-agents COMMAND --help shows a command's options.")
+        return
+    if name not in COMMANDS:
+        print(f"error: unknown command {name!r}. Available: {', '.join(COMMANDS)}.", file=sys.stderr)
+        raise SystemExit(2)
+    module = importlib.import_module(f"sparse_agents.cli.{name}")
+    run_command(module.main, arguments)

@@ -1,0 +1,88 @@
+"""Evaluate a trained agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from stable_baselines3.common.evaluation import evaluate_policy
+from tyro.conf import Positional, arg
+
+from sparse_agents.cli.options import algorithm, parse
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.runs import RunFolder, check_environment, checkpoint, make_env
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Evaluate a trained agent: a run folder, or a model's zip with --algo and --env."""
+
+    agent: Positional[Path]
+    """Run folder, or a model's .zip file."""
+    algo: str | None = None
+    """Algorithm of a .zip file: ds_td3, td3 or sac."""
+    env: str | None = None
+    """Environment id; by default the run's own."""
+    which: str = "best"
+    """Of a run folder: best or final."""
+    n_eval_episodes: Annotated[int, arg(aliases=["-n"])] = 10
+    """Episodes."""
+    stochastic: bool = False
+    """Sample actions instead of taking the most likely one."""
+    seed: int = 0
+    """Seed of the environment."""
+    json: bool = False
+    """Print one JSON object instead of a line of text."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(EvaluateArguments, "evaluate", argv)
+    if arguments.n_eval_episodes < 1:
+        raise ConfigurationError(f"--n-eval-episodes {arguments.n_eval_episodes}: give at least 1.")
+    path, algo, env_id = _locate(arguments)
+    check_environment(env_id)
+    env = make_env(env_id, arguments.seed)
+    model = checkpoint.load_model(path, algorithm(algo), env)
+    returns, lengths = evaluate_policy(
+        model,
+        env,
+        n_eval_episodes=arguments.n_eval_episodes,
+        deterministic=not arguments.stochastic,
+        return_episode_rewards=True,
+    )
+    result = {
+        "model": str(path),
+        "env": env_id,
+        "episodes": len(returns),
+        "mean_return": float(np.mean(returns)),
+        "std_return": float(np.std(returns)),
+        "returns": [float(r) for r in returns],
+        "lengths": [int(n) for n in lengths],
+    }
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        print(f"{path}: {result['mean_return']:.1f} ± {result['std_return']:.1f} on {env_id}, {len(returns)} episodes")
+
+
+def _locate(arguments: EvaluateArguments) -> tuple[Path, str, str]:
+    """Model file, algorithm and environment."""
+    if arguments.agent.is_dir():
+        folder = RunFolder.open(arguments.agent)
+        if arguments.which not in ("best", "final"):
+            raise ConfigurationError(f"--which {arguments.which}: best or final.")
+        path = folder.best_model if arguments.which == "best" else folder.final_model
+        if arguments.which == "best" and not path.is_file():
+            path = folder.final_model
+        settings = folder.read_settings()
+        return path, arguments.algo or str(settings.get("algo")), arguments.env or folder.env_id
+    if not arguments.agent.is_file():
+        raise ConfigurationError(f"There is no run folder and no model at {arguments.agent}.")
+    if arguments.algo is None or arguments.env is None:
+        raise ConfigurationError(f"{arguments.agent} is a model alone: say its --algo and --env.")
+    return arguments.agent, arguments.algo, arguments.env

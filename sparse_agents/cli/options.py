@@ -1,0 +1,56 @@
+"""What the commands have in common."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import tyro
+from stable_baselines3 import SAC, TD3
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from sparse_agents.algorithms import DSTD3
+from sparse_agents.errors import ConfigurationError, unknown
+
+ALGORITHMS: dict[str, type[OffPolicyAlgorithm]] = {"ds_td3": DSTD3, "td3": TD3, "sac": SAC}
+
+Arguments = TypeVar("Arguments")
+
+
+@dataclass(frozen=True)
+class Literal:
+    """``name:value`` with a Python literal for a value, as rl-zoo writes hyperparameters."""
+
+    name: str
+    value: Any
+
+    @classmethod
+    def parse(cls, text: str) -> Literal:
+        name, separator, value = text.partition(":")
+        if not separator:
+            raise ConfigurationError(f"--hyperparams {text!r}: write name:value, such as batch_size:256.")
+        try:
+            return cls(name, ast.literal_eval(value))
+        except (ValueError, SyntaxError):
+            return cls(name, value)
+
+
+def parse(arguments: type[Arguments], prog: str, argv: Sequence[str]) -> Arguments:
+    """A dataclass from the command line; its field comments are the help. Exits with 2 on bad flags."""
+    return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__)
+
+
+def algorithm(name: str) -> type[OffPolicyAlgorithm]:
+    if name not in ALGORITHMS:
+        raise unknown("algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name]
+
+
+def set_threads(count: int) -> None:
+    if count == 0 or count < -1:
+        raise ConfigurationError(f"--num-threads {count}: give at least 1, or -1 for torch's default.")
+    if count > 0:
+        torch.set_num_threads(count)

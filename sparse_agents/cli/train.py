@@ -1,0 +1,247 @@
+"""Train an agent, or resume a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3 import TD3
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+from tyro.conf import arg
+
+from sparse_agents.callbacks import SparsityCallback
+from sparse_agents.cli.options import Literal, algorithm, parse, set_threads
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.runs import (
+    CheckpointEvery,
+    RunFolder,
+    check_device,
+    check_environment,
+    checkpoint,
+    evaluation,
+    gradient_step_seconds,
+    make_env,
+)
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train a sparse agent. Writes a run folder in rl-zoo's layout, with TensorBoard logs and checkpoints."""
+
+    algo: str = "ds_td3"
+    """ds_td3 (the paper's recipe), td3 or sac."""
+    env: str = "HalfCheetah-v5"
+    """Gymnasium environment id."""
+    n_timesteps: Annotated[int, arg(aliases=["-n"])] = 1_000_000
+    """Environment steps of the whole run."""
+    seed: int = 0
+    """Seed of everything random."""
+    policy: str = "SparseMlpPolicy"
+    """Policy name; MlpPolicy trains td3 or sac dense."""
+    sparsity: float | None = None
+    """Fraction of absent connections per network; by default the algorithm's."""
+    topology: str | None = None
+    """Topology rule: static, set or rigl; by default the algorithm's."""
+    update_interval: int | None = None
+    """Optimizer steps between topology updates."""
+    drop_fraction: float | None = None
+    """Fraction of connections replaced at an update."""
+    distribution: str | None = None
+    """How connections are shared out over layers: uniform, er, erk or lambda_er."""
+    hyperparams: Annotated[tuple[str, ...], arg(aliases=["-params"])] = ()
+    """Further settings of the algorithm as name:value, such as batch_size:256."""
+    device: str = "auto"
+    """auto or cpu."""
+    num_threads: int = -1
+    """Threads for torch and the kernels; -1 leaves torch's default."""
+    eval_freq: int = 25_000
+    """Environment steps between evaluations; -1 for none."""
+    eval_episodes: int = 5
+    """Episodes per evaluation."""
+    save_freq: int = 50_000
+    """Environment steps between checkpoints; -1 for none."""
+    save_replay_buffer: bool = False
+    """Also save the final replay buffer, as rl-zoo does."""
+    log_folder: Annotated[Path, arg(aliases=["-f"])] = Path("logs")
+    """Where run folders go."""
+    progress: Annotated[bool, arg(aliases=["-P"])] = field(default_factory=sys.stderr.isatty)
+    """Show a progress bar."""
+    verbose: int = 1
+    """1 prints Stable-Baselines3's table, 0 is quiet."""
+    resume: Path | None = None
+    """Continue this run folder from its last checkpoint. All settings are the run's own, but --n-timesteps, --device,
+    --num-threads, --progress and --verbose, when given."""
+    quick_start: bool = False
+    """A short demonstration: DS-TD3 at 90% sparsity, 2000 random steps, then a comparison with dense. Not the paper's
+    recipe."""
+
+
+_RESUMED = ("n_timesteps", "device", "num_threads", "progress", "verbose")
+_NOT_SAVED = ("resume", "progress")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(TrainArguments, "train", argv)
+    _check(arguments)
+    device = check_device(arguments.device)
+    set_threads(arguments.num_threads)
+    if arguments.resume is not None:
+        folder, arguments = _reopen(arguments, argv)
+        env = make_env(arguments.env, arguments.seed, str(folder.path), keep_monitor=True)
+        model = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
+        print(f"Resuming {folder.path} at step {model.num_timesteps}")
+    else:
+        arguments = _quick_start(arguments) if arguments.quick_start else arguments
+        check_environment(arguments.env)
+        kind = algorithm(arguments.algo)
+        settings = _settings(arguments)
+        model = _build(kind, arguments, settings, make_env(arguments.env, arguments.seed), device)
+        folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
+        folder.write_settings(_saved(arguments), settings)
+        model.set_env(make_env(arguments.env, arguments.seed, str(folder.path)))
+    _learn(model, folder, arguments)
+    _report(model, folder, arguments)
+
+
+def _check(arguments: TrainArguments) -> None:
+    for name in ("n_timesteps", "eval_episodes"):
+        if getattr(arguments, name) < 1:
+            raise ConfigurationError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give at least 1.")
+    for name in ("eval_freq", "save_freq"):
+        value = getattr(arguments, name)
+        if value == 0 or value < -1:
+            raise ConfigurationError(f"--{name.replace('_', '-')} {value}: give at least 1, or -1 for never.")
+
+
+def _quick_start(arguments: TrainArguments) -> TrainArguments:
+    print(
+        "Quick start: DS-TD3 at 90% sparsity, a short run with 2000 random steps. This shows that it learns and how\n"
+        "fast it is; it is not the paper's recipe (50% sparsity, 25k random steps, 1M steps).\n"
+    )
+    steps = arguments.n_timesteps
+    return replace(
+        arguments,
+        algo="ds_td3",
+        sparsity=0.9,
+        hyperparams=("learning_starts:2000", *arguments.hyperparams),
+        eval_freq=max(1000, steps // 4),
+        save_freq=max(1000, steps // 2),
+        verbose=0,
+    )
+
+
+def _reopen(arguments: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, TrainArguments]:
+    """The run's own settings, and of the given ones those that may change."""
+    assert arguments.resume is not None
+    folder = RunFolder.open(arguments.resume)
+    stored = folder.read_settings()
+    known = {f.name for f in fields(TrainArguments)} - set(_NOT_SAVED)
+    restored = {k: v for k, v in stored.items() if k in known}
+    restored["hyperparams"] = tuple(restored.get("hyperparams") or ())
+    restored["log_folder"] = Path(restored.get("log_folder", "logs"))
+    for name in _RESUMED:
+        flag = f"--{name.replace('_', '-')}"
+        if any(word == flag or word.startswith(flag + "=") for word in argv) or (name == "n_timesteps" and "-n" in argv):
+            restored[name] = getattr(arguments, name)
+    return folder, TrainArguments(**{**restored, "resume": arguments.resume, "progress": arguments.progress})
+
+
+def _saved(arguments: TrainArguments) -> dict[str, Any]:
+    saved = {k: v for k, v in asdict(arguments).items() if k not in _NOT_SAVED}
+    return {**saved, "log_folder": str(arguments.log_folder), "hyperparams": list(arguments.hyperparams)}
+
+
+def _settings(arguments: TrainArguments) -> dict[str, Any]:
+    """Keyword arguments of the algorithm."""
+    settings = {literal.name: literal.value for literal in map(Literal.parse, arguments.hyperparams)}
+    timing = {"update_interval": arguments.update_interval, "drop_fraction": arguments.drop_fraction}
+    policy: dict[str, Any] = {
+        "sparsity": arguments.sparsity,
+        "topology": arguments.topology,
+        "distribution": arguments.distribution,
+        "topology_kwargs": {k: v for k, v in timing.items() if v is not None} or None,
+    }
+    policy = {k: v for k, v in policy.items() if v is not None}
+    if policy and not arguments.policy.startswith("Sparse"):
+        raise ConfigurationError(
+            f"--policy {arguments.policy} is dense and takes no {', '.join('--' + k for k in policy)}. "
+            f"Use --policy Sparse{arguments.policy}."
+        )
+    merged = {**policy, **settings.pop("policy_kwargs", {})}
+    if merged:
+        settings["policy_kwargs"] = merged
+    return {"policy": arguments.policy, **settings}
+
+
+def _build(
+    kind: type[OffPolicyAlgorithm], arguments: TrainArguments, settings: dict[str, Any], env: VecEnv, device: str
+) -> OffPolicyAlgorithm:
+    try:
+        return kind(env=env, seed=arguments.seed, verbose=0, device=device, **settings)
+    except ConfigurationError:
+        raise
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ConfigurationError(f"{arguments.algo} cannot be built with these settings: {error}") from error
+
+
+def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
+    outputs = ["tensorboard", *(["stdout"] if arguments.verbose else [])]
+    model.set_logger(configure(str(folder.tensorboard), outputs))
+    callbacks: list[Any] = []
+    if arguments.policy.startswith("Sparse"):
+        callbacks.append(SparsityCallback())
+    if arguments.eval_freq > 0:
+        eval_env = make_env(arguments.env, arguments.seed + 1000)
+        callbacks.append(evaluation(folder, eval_env, arguments.eval_freq, arguments.eval_episodes))
+    if arguments.save_freq > 0:
+        callbacks.append(CheckpointEvery(folder.checkpoints, arguments.save_freq))
+    remaining = arguments.n_timesteps - model.num_timesteps
+    if remaining <= 0:
+        print(f"The run already has {model.num_timesteps} steps; --n-timesteps {arguments.n_timesteps} asks for no more.")
+        return
+    try:
+        model.learn(remaining, callback=callbacks, reset_num_timesteps=False, progress_bar=arguments.progress)
+    except KeyboardInterrupt:
+        path = checkpoint.save(model, folder.checkpoints)
+        print(f"\nInterrupted at step {model.num_timesteps}; saved {path}.\nContinue with --resume {folder.path}")
+        raise
+    model.save(folder.final_model)
+    if arguments.save_replay_buffer:
+        model.save_replay_buffer(folder.path / "replay_buffer.pkl")
+
+
+def _report(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
+    returns, _ = evaluate_policy(
+        model,
+        make_env(arguments.env, arguments.seed + 2000),
+        n_eval_episodes=arguments.eval_episodes,
+        return_episode_rewards=True,
+    )
+    table = Table(show_header=False)
+    table.add_row("evaluation return", f"{np.mean(returns):.0f} ± {np.std(returns):.0f} ({len(returns)} episodes)")
+    if arguments.quick_start:
+        table.add_row("gradient step", _speed(model, arguments))
+    table.add_row("run folder", str(folder.path))
+    table.add_row("TensorBoard", f"tensorboard --logdir {arguments.log_folder}")
+    Console().print(table)
+
+
+def _speed(model: OffPolicyAlgorithm, arguments: TrainArguments) -> str:
+    """Of the agent just trained, and of dense TD3 on the same data."""
+    assert model.policy_kwargs is not None
+    shared = {k: v for k, v in model.policy_kwargs.items() if k in ("net_arch", "optimizer_kwargs")}
+    dense = TD3("MlpPolicy", make_env(arguments.env, 0), buffer_size=1, policy_kwargs=shared, device="cpu")
+    dense.replay_buffer = model.replay_buffer
+    seconds = gradient_step_seconds({"sparse": model, "dense": dense}, batch_size=model.batch_size)
+    ratio = seconds["dense"] / seconds["sparse"]
+    return f"{seconds['sparse'] * 1e3:.2f} ms, dense TD3 {seconds['dense'] * 1e3:.2f} ms: {ratio:.1f}x faster"

@@ -1,0 +1,97 @@
+"""Where a run keeps its files: rl-zoo's layout, so that its scripts read ours.
+
+``<log folder>/<algo>/<env>_<number>/`` holds ``<env>.zip`` (the final model), ``best_model.zip``,
+``evaluations.npz``, ``0.monitor.csv``, ``<env>/args.yml`` and ``<env>/config.yml``; besides, ``checkpoints/``
+for ``--resume`` and ``tb/`` for TensorBoard.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparse_agents.errors import CheckpointError, ConfigurationError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+    env_id: str
+
+    @classmethod
+    def create(cls, log_folder: Path, algo: str, env_id: str) -> RunFolder:
+        """A folder with the next free number."""
+        parent = log_folder / algo
+        name = env_id.replace("/", "-")
+        pattern = re.compile(re.escape(name) + r"_(\d+)$")
+        taken = [int(m.group(1)) for p in parent.glob(f"{name}_*") if (m := pattern.match(p.name))]
+        folder = cls(parent / f"{name}_{max(taken, default=0) + 1}", env_id)
+        folder.settings.mkdir(parents=True)
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            ConfigurationError: when the folder is not one.
+        """
+        found = sorted(path.glob("*/args.yml"))
+        if not found:
+            raise ConfigurationError(
+                f"{path} is not a run folder (no <env>/args.yml in it). A run folder looks like "
+                "logs/ds_td3/HalfCheetah-v5_1."
+            )
+        settings = _read_yaml(found[0])
+        if "env" not in settings:
+            raise CheckpointError(f"{found[0]} does not name the environment: it is damaged.")
+        return cls(path, str(settings["env"]))
+
+    @property
+    def settings(self) -> Path:
+        return self.path / self.env_id.replace("/", "-")
+
+    @property
+    def final_model(self) -> Path:
+        return self.path / f"{self.env_id.replace('/', '-')}.zip"
+
+    @property
+    def best_model(self) -> Path:
+        return self.path / "best_model.zip"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations.npz"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tb"
+
+    def write_settings(self, args: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        """``args.yml``: the command's flags; ``config.yml``: the algorithm's settings."""
+        for name, content in (("args.yml", args), ("config.yml", config)):
+            (self.settings / name).write_text(yaml.safe_dump(dict(content), sort_keys=False))
+
+    def read_settings(self) -> dict[str, Any]:
+        return _read_yaml(self.settings / "args.yml")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} does not hold settings: it is damaged.")
+    return content
