@@ -88,7 +88,7 @@ class DSTD3(TD3):
         self.target_topology = target_topology
         super().__init__(
             policy,
-            env,  # type: ignore[arg-type]  None while loading
+            env,  # type: ignore[arg-type]
             learning_rate,
             learning_starts=learning_starts,
             batch_size=batch_size,

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from stable_baselines3.common.evaluation import evaluate_policy
 from tyro.conf import Positional, arg
 
 from sparse_agents.cli.options import algorithm, parse
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.runs import RunFolder, check_environment, checkpoint, make_env
+from sparse_agents.runs import RunFolder, check_environment, checkpoint, evaluate, make_env
 
 
 @dataclass(frozen=True)
@@ -48,21 +47,15 @@ def main(argv: Sequence[str]) -> None:
     check_environment(env_id)
     env = make_env(env_id, arguments.seed)
     model = checkpoint.load_model(path, algorithm(algo), env)
-    returns, lengths = evaluate_policy(
-        model,
-        env,
-        n_eval_episodes=arguments.n_eval_episodes,
-        deterministic=not arguments.stochastic,
-        return_episode_rewards=True,
-    )
+    returns, lengths = evaluate(model, env, arguments.n_eval_episodes, deterministic=not arguments.stochastic)
     result = {
         "model": str(path),
         "env": env_id,
         "episodes": len(returns),
         "mean_return": float(np.mean(returns)),
         "std_return": float(np.std(returns)),
-        "returns": [float(r) for r in returns],
-        "lengths": [int(n) for n in lengths],
+        "returns": returns,
+        "lengths": lengths,
     }
     if arguments.json:
         print(json.dumps(result))

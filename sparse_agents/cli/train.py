@@ -12,7 +12,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import TD3
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -27,6 +26,7 @@ from sparse_agents.runs import (
     check_device,
     check_environment,
     checkpoint,
+    evaluate,
     evaluation,
     gradient_step_seconds,
     make_env,
@@ -151,7 +151,9 @@ def _reopen(arguments: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, 
     restored["log_folder"] = Path(restored.get("log_folder", "logs"))
     for name in _RESUMED:
         flag = f"--{name.replace('_', '-')}"
-        if any(word == flag or word.startswith(flag + "=") for word in argv) or (name == "n_timesteps" and "-n" in argv):
+        if any(word == flag or word.startswith(flag + "=") for word in argv) or (
+            name == "n_timesteps" and "-n" in argv
+        ):
             restored[name] = getattr(arguments, name)
     return folder, TrainArguments(**{**restored, "resume": arguments.resume, "progress": arguments.progress})
 
@@ -207,7 +209,9 @@ def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArgumen
         callbacks.append(CheckpointEvery(folder.checkpoints, arguments.save_freq))
     remaining = arguments.n_timesteps - model.num_timesteps
     if remaining <= 0:
-        print(f"The run already has {model.num_timesteps} steps; --n-timesteps {arguments.n_timesteps} asks for no more.")
+        print(
+            f"The run already has {model.num_timesteps} steps; --n-timesteps {arguments.n_timesteps} asks for no more."
+        )
         return
     try:
         model.learn(remaining, callback=callbacks, reset_num_timesteps=False, progress_bar=arguments.progress)
@@ -221,12 +225,7 @@ def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArgumen
 
 
 def _report(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
-    returns, _ = evaluate_policy(
-        model,
-        make_env(arguments.env, arguments.seed + 2000),
-        n_eval_episodes=arguments.eval_episodes,
-        return_episode_rewards=True,
-    )
+    returns, _ = evaluate(model, make_env(arguments.env, arguments.seed + 2000), arguments.eval_episodes)
     table = Table(show_header=False)
     table.add_row("evaluation return", f"{np.mean(returns):.0f} ± {np.std(returns):.0f} ({len(returns)} episodes)")
     if arguments.quick_start:

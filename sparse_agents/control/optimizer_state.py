@@ -25,7 +25,7 @@ def map_moments(
             state[key] = move(value)
 
 
-def swap_parameters(optimizer: torch.optim.Optimizer, replaced: Mapping[nn.Parameter, nn.Parameter]) -> None:
+def swap_parameters(optimizer: torch.optim.Optimizer, replaced: Mapping[Tensor, nn.Parameter]) -> None:
     """Let the optimizer hold new parameters in the places of old ones. Their state is not carried."""
     for group in optimizer.param_groups:
         group["params"] = [replaced.get(p, p) for p in group["params"]]

@@ -60,7 +60,7 @@ def random_topologies(
 
 def replace_linear(
     module: nn.Module, topologies: Mapping[str, Topology], weight_init: str = "inherit"
-) -> dict[nn.Parameter, nn.Parameter]:
+) -> dict[torch.Tensor, nn.Parameter]:
     """Replace the named linear layers of ``module`` by sparse ones, in place.
 
     Returns:
@@ -68,7 +68,7 @@ def replace_linear(
     """
     if weight_init not in WEIGHT_INITS:
         raise unknown("weight_init", weight_init, WEIGHT_INITS)
-    replaced: dict[nn.Parameter, nn.Parameter] = {}
+    replaced: dict[torch.Tensor, nn.Parameter] = {}
     for name, topology in topologies.items():
         linear = module.get_submodule(name)
         assert isinstance(linear, nn.Linear)
@@ -91,5 +91,5 @@ def densify(module: Module) -> Module:
         setattr(dense.get_submodule(parent), key, layer.to_dense())
     for part in dense.modules():
         if type(part) is SparseSequential:
-            part.__class__ = nn.Sequential
+            part.__class__ = nn.Sequential  # type: ignore[assignment]
     return dense

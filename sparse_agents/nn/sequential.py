@@ -33,7 +33,7 @@ class _Stretch:
 
     def __call__(self, x: Tensor) -> Tensor:
         # Straight from the dictionary: nn.Module's attribute lookup is slow, and this runs at every step.
-        parameters = [layer._parameters for layer in self.layers]
+        parameters: list[dict[str, Any]] = [layer._parameters for layer in self.layers]
         weights = [w if w.ndim == 1 else w.view(-1) for w in (p["weight"] for p in parameters)]
         biases = [p["bias"] for p in parameters]
         if x.ndim == 2:
@@ -53,7 +53,7 @@ class SparseSequential(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         parts, hooks = self._stretches()
         if any(hooks):
-            return nn.Sequential.forward(self, x)
+            return super().forward(x)  # type: ignore[no-any-return]
         for part in parts:
             x = part(x)
         return x
@@ -65,7 +65,7 @@ class SparseSequential(nn.Sequential):
         if cached is not None and cached[0] == children:
             return cached[1], cached[2]
         hooks = [h for c in children for h in (c._forward_hooks, c._forward_pre_hooks, c._backward_hooks)]  # type: ignore[union-attr]
-        parts = []
+        parts: list[Any] = []
         stretch: _Stretch | None = None
         for child in children:
             if isinstance(child, SparseLinear | nn.Linear):

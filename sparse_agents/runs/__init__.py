@@ -2,7 +2,7 @@
 
 from sparse_agents.runs import checkpoint
 from sparse_agents.runs.callbacks import CheckpointEvery, evaluation
-from sparse_agents.runs.environments import check_device, check_environment, make_env
+from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.speed import gradient_step_seconds
 
@@ -12,6 +12,7 @@ __all__ = [
     "check_device",
     "check_environment",
     "checkpoint",
+    "evaluate",
     "evaluation",
     "gradient_step_seconds",
     "make_env",

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium as gym
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 
 from sparse_agents.errors import ConfigurationError, unknown
+
+
+def _silence_known_warning() -> None:
+    """MuJoCo 4 warns on Gymnasium's own model files, which no user can change. All else still shows."""
+    try:
+        import mujoco
+    except ImportError:
+        return
+    mujoco.set_mju_user_warning(lambda text: None if "settotalmass" in text else print(text, file=sys.stderr))
 
 
 def check_environment(env_id: str) -> None:
@@ -21,6 +34,7 @@ def check_environment(env_id: str) -> None:
 def make_env(env_id: str, seed: int | None, monitor_dir: str | None = None, keep_monitor: bool = False) -> VecEnv:
     """One monitored environment, as a vector of one. ``keep_monitor`` appends to an existing monitor file."""
     check_environment(env_id)
+    _silence_known_warning()
     try:
         return make_vec_env(
             env_id,
@@ -42,3 +56,15 @@ def check_device(device: str) -> str:
             raise ConfigurationError(f"--device {device}: no CUDA device is available here. Use --device cpu.")
         raise ConfigurationError(f"--device {device}: this version computes on the CPU only. Use --device cpu.")
     raise unknown("device", device, ["auto", "cpu", "cuda"])
+
+
+def evaluate(
+    model: BaseAlgorithm, env: VecEnv, episodes: int, deterministic: bool = True
+) -> tuple[list[float], list[int]]:
+    """Return and length of each episode."""
+    returns, lengths = evaluate_policy(
+        model, env, n_eval_episodes=episodes, deterministic=deterministic, return_episode_rewards=True
+    )
+    assert isinstance(returns, list)
+    assert isinstance(lengths, list)
+    return [float(r) for r in returns], lengths

@@ -1,0 +1,6 @@
+"""Benchmarks: contenders side by side in one run."""
+
+from sparse_agents.benchmark.kernels import acting, bare_layers, gradient_steps, networks, single_layers
+from sparse_agents.benchmark.timing import Record, alternate, compare
+
+__all__ = ["Record", "acting", "alternate", "bare_layers", "compare", "gradient_steps", "networks", "single_layers"]
