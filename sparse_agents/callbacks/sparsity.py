@@ -70,7 +70,7 @@ class SparsityCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         for network, controller in self._controllers.items():
-            self._counted.setdefault(network, int(controller.steps))
+            self._counted.setdefault(network, controller.steps)
             if self._rewired not in controller.listeners:
                 controller.listeners.append(self._rewired)
             for name, layer in controller.layers.items():
@@ -123,7 +123,7 @@ class SparsityCallback(BaseCallback):
     def _record_flops(self) -> None:
         networks = self._policy.networks()
         for name, controller in self._controllers.items():
-            steps = int(controller.steps) - self._counted[name]
+            steps = controller.steps - self._counted[name]
             self._counted[name] += steps
             samples = steps * int(getattr(self.model, "batch_size", 0))
             for member in networks[name].members:

@@ -24,8 +24,8 @@ class TopologyController(nn.Module):
     each layer, and makes everything that is indexed by connection follow: weights, the optimizer's
     moments, the weights of layers that share the topology (target networks).
 
-    A module only so that its state is saved with the policy: ``steps`` and the generator's state, both
-    tensors. The layers belong to the network, not to it.
+    A module only so that its state is saved with the policy: the step count and the generator's state, both
+    as tensors. The layers belong to the network, not to it.
 
     Args:
         layers: the layers to rewire, by name.
@@ -34,8 +34,6 @@ class TopologyController(nn.Module):
         seed: of the generator that the rule draws from.
         followers: layers that share a topology with one of ``layers``, by the same name.
     """
-
-    steps: Tensor
 
     def __init__(
         self,
@@ -57,7 +55,7 @@ class TopologyController(nn.Module):
         self.listeners: list[RewireListener] = []
         self._optimizers: list[torch.optim.Optimizer] = []
         self._handles: list[Any] = []
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.steps = 0
 
     def attach(self, optimizer: torch.optim.Optimizer, *others: torch.optim.Optimizer) -> TopologyController:
         """Listen to ``optimizer``. Attaching again, or after a copy, is harmless.
@@ -99,24 +97,23 @@ class TopologyController(nn.Module):
         return self.schedule is not None and self.schedule.due(step)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if self.rule.replaces_step and self._due(int(self.steps) + 1):
-            self.rewire(int(self.steps) + 1)
+        if self.rule.replaces_step and self._due(self.steps + 1):
+            self.rewire(self.steps + 1)
             for group in optimizer.param_groups:  # without gradients the step leaves everything as it is
                 for parameter in group["params"]:
                     parameter.grad = None
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self.steps += 1
-        step = int(self.steps)
-        if not self.rule.replaces_step and self._due(step):
-            self.rewire(step)
+        if not self.rule.replaces_step and self._due(self.steps):
+            self.rewire(self.steps)
         self._arm()
 
     def _arm(self) -> None:
         """Have the next backward leave the dense gradient, when the next step will want it."""
         if not self.rule.needs_dense_gradient:
             return
-        wanted = self._due(int(self.steps) + 1)
+        wanted = self._due(self.steps + 1)
         for layer in self.layers.values():
             if wanted and not layer.probe.armed:
                 layer.probe.arm(layer.weight)
@@ -149,11 +146,12 @@ class TopologyController(nn.Module):
         for listener in self.listeners:
             listener(name, layer, rewire)
 
-    def get_extra_state(self) -> Tensor:
-        return self.generator.get_state()
+    def get_extra_state(self) -> dict[str, Tensor]:
+        return {"steps": torch.tensor(self.steps), "generator": self.generator.get_state()}
 
-    def set_extra_state(self, state: Tensor) -> None:
-        self.generator.set_state(state)
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        self.steps = int(state["steps"])
+        self.generator.set_state(state["generator"].cpu())
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

@@ -31,3 +31,18 @@ def swap_parameters(optimizer: torch.optim.Optimizer, replaced: Mapping[Tensor, 
         group["params"] = [replaced.get(p, p) for p in group["params"]]
     for old in replaced:
         optimizer.state.pop(old, None)
+
+
+def prefer_fused(optimizer: torch.optim.Optimizer) -> None:
+    """Let Adam and AdamW update all parameters in one call, unless the user chose how.
+
+    The same arithmetic as torch's loop over parameters, which costs more than a sparse network's forward
+    and backward together.
+    """
+    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+        return
+    for group in optimizer.param_groups:
+        chosen = group.get("fused") is not None or group.get("foreach") is not None
+        special = group.get("capturable") or group.get("differentiable")
+        if not chosen and not special and all(p.is_floating_point() for p in group["params"]):
+            group["fused"] = True

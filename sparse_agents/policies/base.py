@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparse_agents.control import TopologyController, fresh_seed, split_options, swap_parameters
+from sparse_agents.control import TopologyController, fresh_seed, prefer_fused, split_options, swap_parameters
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import SparseLinear, linear_layers, random_topologies, replace_linear
 from sparse_agents.topology import Budget, Topology, allocate
@@ -156,6 +156,7 @@ class SparsePolicyMixin:
             )
             if layers:
                 controllers[network].attach(group.optimizer)
+            prefer_fused(group.optimizer)
         self.topology_controllers = nn.ModuleDict(controllers)
 
     def _convert(
