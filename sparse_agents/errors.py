@@ -6,12 +6,19 @@ import difflib
 from collections.abc import Iterable
 
 
-class ConfigurationError(ValueError):
+class SparseAgentsError(Exception):
+    """What a user can mend; the commands print it and exit with 2."""
+
+
+class ConfigurationError(SparseAgentsError, ValueError):
     """A setting that cannot work; the message names it, its value and the mend."""
 
 
-class CheckpointError(ConfigurationError):
-    """A saved file that is damaged, truncated or not ours."""
+class CheckpointError(SparseAgentsError):
+    """A saved file that is damaged, truncated or not ours.
+
+    Not a ValueError: Stable-Baselines3's ``load`` takes those for files of its own older versions.
+    """
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:

@@ -41,10 +41,13 @@ template <class F> inline void with_width(int64_t vectors, F &&f) {
 }
 static_assert(kVectorsPerTile == 4, "with_width lists the widths");
 
-// Below this much work a second thread costs more than it brings.
+// Multiply-adds below which a second thread costs more than it brings, above all on a busy machine
+// where the threads of a region wait for each other.
+constexpr int64_t kThreadingWork = 4000000;
+
 inline int32_t useful_threads(const Plan &plan, int64_t batch, int64_t parts, int32_t threads) {
   const int64_t multiply_adds = plan.connections * batch;
-  return multiply_adds < 200000 ? 1 : int32_t(min64(threads, parts));
+  return multiply_adds < kThreadingWork ? 1 : int32_t(min64(threads, parts));
 }
 
 template <class T, int V>

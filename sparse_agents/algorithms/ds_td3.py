@@ -23,6 +23,9 @@ TARGET_TOPOLOGIES = ("shared", "capped")
 # The topology stays as it is for the last 50k of the paper's 1M steps.
 FROZEN_FRACTION = 0.05
 
+# Stands for an `end` that learn() works out from the length of the run; until then nothing is due.
+END_OF_RUN = 0
+
 PAPER_POLICY: Mapping[str, Any] = {
     "net_arch": [256, 256],
     "optimizer_kwargs": {"weight_decay": 2e-4},
@@ -132,7 +135,7 @@ class DSTD3(TD3):
 
     def _set_topology_end(self, total_timesteps: int) -> None:
         """The last update step of each optimizer, from the length of the run."""
-        if "end" in self.policy_kwargs["topology_kwargs"]:
+        if self.policy_kwargs["topology_kwargs"]["end"] != END_OF_RUN:
             return
         active = total_timesteps * (1 - FROZEN_FRACTION) - self.learning_starts
         per_timestep = 1.0
@@ -157,6 +160,7 @@ def _with_recipe(user: Mapping[str, Any], policy_delay: int, target_topology: st
         "begin": {"actor": max(1, math.ceil(2 / policy_delay)), "critic": 2},
         "drop_fraction": 0.05,
     }
+    timing["end"] = END_OF_RUN
     asked = dict(user.get("topology_kwargs") or {})
     if "update_interval" in asked:
         timing.pop("begin")

@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.errors import SparseAgentsError
 
 COMMANDS = {
     "train": "train an agent, or resume a run",
@@ -19,7 +19,7 @@ def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[st
     """Run a command; bad input ends with one message and exit code 2, Ctrl-C with 130."""
     try:
         command(sys.argv[1:] if arguments is None else arguments)
-    except ConfigurationError as error:
+    except SparseAgentsError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -73,7 +73,7 @@ class TrainArguments:
     """Also save the final replay buffer, as rl-zoo does."""
     log_folder: Annotated[Path, arg(aliases=["-f"])] = Path("logs")
     """Where run folders go."""
-    progress: Annotated[bool, arg(aliases=["-P"])] = field(default_factory=sys.stderr.isatty)
+    progress: Annotated[bool, arg(aliases=["-P"])] = field(default_factory=lambda: sys.stderr.isatty())
     """Show a progress bar."""
     verbose: int = 1
     """1 prints Stable-Baselines3's table, 0 is quiet."""

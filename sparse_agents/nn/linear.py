@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.ops import Chain, GradientProbe, apply_chain
 from sparse_agents.topology import Budget, Topology, allocate, random_edges
 
@@ -68,8 +68,14 @@ class SparseLinear(nn.Module):
     @classmethod
     def from_dense(cls, linear: nn.Linear, topology: Topology, scale: float = 1.0) -> SparseLinear:
         """The given connections of a dense layer, their weights multiplied by ``scale``."""
-        layer = cls(linear.in_features, linear.out_features, linear.bias is not None, topology=topology,
-                    dtype=linear.weight.dtype).to(linear.weight.device)  # fmt: skip
+        with torch.random.fork_rng(devices=[]):  # its own initial values are overwritten
+            layer = cls(
+                linear.in_features,
+                linear.out_features,
+                linear.bias is not None,
+                topology=topology,
+                dtype=linear.weight.dtype,
+            ).to(linear.weight.device)
         with torch.no_grad():
             layer.weight.copy_(linear.weight.reshape(-1)[topology.edges.ids] * scale)
             if linear.bias is not None and layer.bias is not None:
@@ -106,7 +112,7 @@ class SparseLinear(nn.Module):
         weight, col = state_dict.get(prefix + "weight"), state_dict.get(prefix + "topology.col")
         if weight is not None and col is not None:
             if weight.shape != col.shape:
-                raise ConfigurationError(
+                raise CheckpointError(
                     f"{prefix}weight has {tuple(weight.shape)} values for {len(col)} connections. The checkpoint is "
                     "damaged, or of a dense network: build the agent with the policy it was saved with."
                 )

@@ -16,7 +16,7 @@ from sparse_agents.runs.folder import RunFolder
 
 
 class CheckpointEvery(BaseCallback):
-    """Writes a checkpoint every ``save_freq`` environment steps."""
+    """Writes a checkpoint every ``save_freq`` environment steps, and at the end so that a run can be prolonged."""
 
     def __init__(self, folder: Path, save_freq: int) -> None:
         super().__init__()
@@ -34,8 +34,14 @@ class CheckpointEvery(BaseCallback):
         """Between rollouts, when gradient steps and environment agree on the number of steps."""
         if self.num_timesteps >= self._next:
             self._next += self.save_freq
-            assert isinstance(self.model, OffPolicyAlgorithm)
-            checkpoint.save(self.model, self.folder)
+            self._save()
+
+    def _on_training_end(self) -> None:
+        self._save()
+
+    def _save(self) -> None:
+        assert isinstance(self.model, OffPolicyAlgorithm)
+        checkpoint.save(self.model, self.folder)
 
 
 def evaluation(folder: RunFolder, env: VecEnv, eval_freq: int, episodes: int) -> EvalCallback:

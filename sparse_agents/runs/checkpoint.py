@@ -85,8 +85,6 @@ def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> Algorithm:
         version, internal, gauss = state["python"]
         random.setstate((version, tuple(internal), gauss))
     except (OSError, json.JSONDecodeError, SafetensorError, KeyError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
         others = [p.name for p in _all(path.parent) if p != path]
         hint = f" Remove {path} to resume from {others[-1]}." if others else ""
         raise CheckpointError(f"Checkpoint {path} is damaged: {error}.{hint}") from error
@@ -108,8 +106,6 @@ def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None) -> Al
     try:
         return algorithm.load(path, env=env, device="cpu")
     except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
         raise CheckpointError(f"{path} does not load as {algorithm.__name__}: {error}") from error
 
 

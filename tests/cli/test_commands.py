@@ -1,0 +1,170 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0"]
+
+
+def run(*arguments: str, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sparse_agents.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def train(cwd: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return run(
+        "train", "--env", "Pendulum-v1", "-n", "300", "--eval-freq", "100", "--save-freq", "100", *SHORT, *more, cwd=cwd
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    root = tmp_path_factory.mktemp("run")
+    done = train(root, "--sparsity", "0.8", "--topology", "set")
+    assert done.returncode == 0, done.stderr
+    assert "tensorboard --logdir logs" in done.stdout
+    return root / "logs" / "ds_td3" / "Pendulum-v1_1"
+
+
+def test_a_run_leaves_the_zoo_layout(trained: Path) -> None:
+    names = {str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file()}
+    for expected in ("Pendulum-v1.zip", "best_model.zip", "evaluations.npz", "0.monitor.csv",
+                     "Pendulum-v1/args.yml", "Pendulum-v1/config.yml"):  # fmt: skip
+        assert expected in names
+    assert any(name.startswith("tb/events.out.tfevents") for name in names)
+    assert np.load(trained / "evaluations.npz")["timesteps"].tolist() == [100, 200, 300]
+
+
+def test_tensorboard_has_the_sparsity_scalars(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "tb"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"eval/mean_reward"} <= tags
+
+
+def test_evaluate_a_run_and_a_model(trained: Path, tmp_path: Path) -> None:
+    done = run("evaluate", str(trained), "-n", "2", "--json", cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert result["episodes"] == len(result["returns"]) == 2
+    assert result["model"].endswith("best_model.zip")
+    alone = run("evaluate", str(trained / "Pendulum-v1.zip"), "--algo", "ds_td3", "--env", "Pendulum-v1", "-n", "1",
+                cwd=tmp_path)  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    assert "Pendulum-v1" in alone.stdout
+
+
+def test_resume_goes_on_with_its_history(trained: Path, tmp_path: Path) -> None:
+    done = run("train", "--resume", str(trained), "-n", "500", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "at step 300" in done.stdout
+    assert np.load(trained / "evaluations.npz")["timesteps"].tolist() == [100, 200, 300, 400, 500]
+
+
+def test_a_killed_run_resumes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sparse_agents.cli", "train", "--env", "Pendulum-v1", "-n", "100000",
+               "--eval-freq", "-1", "--save-freq", "100", *SHORT]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    folder = tmp_path / "logs" / "ds_td3" / "Pendulum-v1_1"
+    deadline = time.monotonic() + 90
+    while not (folder / "checkpoints" / "step_300").is_dir():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    reached = max(int(p.name.split("_")[1]) for p in (folder / "checkpoints").glob("step_*") if p.suffix != ".draft")
+    done = run("train", "--resume", str(folder), "-n", str(reached + 100), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"at step {reached}" in done.stdout
+    assert (folder / "Pendulum-v1.zip").is_file()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sparse_agents.cli", "train", "--env", "Pendulum-v1", "-n", "100000",
+               "--eval-freq", "-1", "--save-freq", "100", *SHORT]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / "logs" / "ds_td3" / "Pendulum-v1_1"
+    deadline = time.monotonic() + 90
+    while not (folder / "checkpoints" / "step_100").is_dir():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Continue with --resume" in out
+
+
+BAD = [
+    (["train", "--sparsity", "1.2"], "sparsity=1.2 is not in"),
+    (["train", "--sparsity", "-0.1"], "sparsity=-0.1 is not in"),
+    (["train", "--topology", "rigel"], "Did you mean 'rigl'"),
+    (["train", "--env", "HalfCheeta-v5"], "Did you mean 'HalfCheetah-v5'"),
+    (["train", "--update-interval", "0"], "update_interval=0"),
+    (["train", "--algo", "ds_td4"], "Did you mean 'ds_td3'"),
+    (["train", "--device", "cuda"], "no CUDA device"),
+    (["train", "--device", "gpu"], "Unknown device 'gpu'"),
+    (["train", "--n-timesteps", "0"], "--n-timesteps 0"),
+    (["train", "--eval-freq", "0"], "--eval-freq 0"),
+    (["train", "--num-threads", "0"], "--num-threads 0"),
+    (["train", "--hyperparams", "batch_size=3"], "write name:value"),
+    (["train", "--hyperparams", "batchsize:3"], "batchsize"),
+    (["train", "--policy", "MlpPolicy", "--algo", "td3", "--sparsity", "0.5"], "is dense and takes no --sparsity"),
+    (["train", "--resume", "nowhere"], "is not a run folder"),
+    (["train", "--sparsty", "0.5"], "sparsty"),
+    (["evaluate", "nowhere"], "no run folder and no model"),
+    (["evaluate", "nowhere", "-n", "0"], "--n-eval-episodes 0"),
+    (["benchmark", "kernel"], "Did you mean 'kernels'"),
+    (["trian"], "unknown command 'trian'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_is_one_message_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from sparse_agents import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sparse-agents", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert message in captured.err + captured.out
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_cut_short_model_is_named(trained: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.zip"
+    content = (trained / "Pendulum-v1.zip").read_bytes()
+    short.write_bytes(content[: len(content) // 2])
+    done = run("evaluate", str(short), "--algo", "ds_td3", "--env", "Pendulum-v1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error:")
+    assert "short.zip" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "benchmark"])
+def test_help_shows_defaults(command: str, tmp_path: Path) -> None:
+    done = run(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "default:" in done.stdout
