@@ -25,8 +25,9 @@ FASTEST = backend_info().isa
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Threads, instruction set and seed as they were."""
+    """A known seed and one thread, for on a busy machine threads wait for each other; afterwards all as it was."""
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)

@@ -39,7 +39,7 @@ def dense_matrix(edges: Edges, values: Tensor) -> Array:
 
 
 def random_mask(rows: int, cols: int, density: float, seed: int) -> Tensor:
-    mask = torch.rand(rows, cols, generator=torch.Generator().manual_seed(seed)) < density
+    mask = torch.rand(rows, cols, generator=torch.Generator().manual_seed(1000 + seed)) < density
     if not bool(mask.any()):
         mask[seed % rows, seed % cols] = True
     return mask

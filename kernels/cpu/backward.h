@@ -71,8 +71,7 @@ template <class T> struct Backward {
     const Layer &top = plan.layers[plan.count - 1];
     T *grad_out = gradient(tile, private_buffer, plan.count);
     if (grad_y)
-      pack_gradient(grad_y + tile.first * top.edges.rows, tile.samples, top.edges.rows, tile.width,
-                    grad_out);
+      pack(grad_y + tile.first * top.edges.rows, tile.samples, top.edges.rows, tile.width, grad_out);
     const T *y = activations + tile.offset + top.output_offset * tile.width;
     if (top.edges.activation != SA_IDENTITY)
       with_activation(top.edges.activation, [&](auto activation) {

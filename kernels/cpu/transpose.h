@@ -59,18 +59,9 @@ inline void transpose(const float *from, int64_t from_stride, int64_t rows, int6
                    to + whole_rows, to_stride);
 }
 
-// Padding lanes repeat the last sample: whatever the network computes there is finite when the real
-// samples are, and zero times finite is zero in the weight gradient.
+// Padding lanes are zero, of activations and of gradients: they add nothing to any sum.
 template <class T>
 void pack(const T *rows, int64_t samples, int64_t features, int64_t width, T *tile) {
-  transpose(rows, features, samples, features, tile, width);
-  for (int64_t f = 0; f < features; f++)
-    for (int64_t s = samples; s < width; s++) tile[f * width + s] = tile[f * width + samples - 1];
-}
-
-// A gradient's padding is zero: the padded samples do not exist.
-template <class T>
-void pack_gradient(const T *rows, int64_t samples, int64_t features, int64_t width, T *tile) {
   transpose(rows, features, samples, features, tile, width);
   for (int64_t f = 0; f < features; f++)
     for (int64_t s = samples; s < width; s++) tile[f * width + s] = 0;

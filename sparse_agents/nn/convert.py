@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TypeVar
 
 import torch
 from torch import nn
@@ -15,8 +14,6 @@ from sparse_agents.errors import unknown
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.sequential import SparseSequential, fuse
 from sparse_agents.topology import Topology, random_edges
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 def _scaled(rows: int, cols: int, nnz: int) -> float:
@@ -69,27 +66,35 @@ def replace_linear(
     if weight_init not in WEIGHT_INITS:
         raise unknown("weight_init", weight_init, WEIGHT_INITS)
     replaced: dict[torch.Tensor, nn.Parameter] = {}
+    swaps: dict[nn.Module, nn.Module] = {}
     for name, topology in topologies.items():
         linear = module.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         scale = WEIGHT_INITS[weight_init](*topology.shape, topology.nnz)
-        sparse = SparseLinear.from_dense(linear, topology, scale)
-        parent, _, key = name.rpartition(".")
-        setattr(module.get_submodule(parent), key, sparse)
+        sparse = swaps[linear] = SparseLinear.from_dense(linear, topology, scale)
         replaced[linear.weight] = sparse.weight
         if linear.bias is not None and sparse.bias is not None:
             replaced[linear.bias] = sparse.bias
+    _swap(module, swaps)
     fuse(module)
     return replaced
 
 
-def densify(module: Module) -> Module:
+def densify(module: nn.Module) -> nn.Module:
     """A copy with every sparse layer dense again, computing the same function."""
     dense = copy.deepcopy(module)
-    for name, layer in sparse_layers(dense).items():
-        parent, _, key = name.rpartition(".")
-        setattr(dense.get_submodule(parent), key, layer.to_dense())
+    if isinstance(dense, SparseLinear):
+        return dense.to_dense()
+    _swap(dense, {layer: layer.to_dense() for layer in sparse_layers(dense).values()})
     for part in dense.modules():
         if type(part) is SparseSequential:
             part.__class__ = nn.Sequential  # type: ignore[assignment]
     return dense
+
+
+def _swap(root: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> None:
+    """Replace modules wherever they hang, under every name they have."""
+    for parent in list(root.modules()):
+        for key, child in parent._modules.items():
+            if child is not None and child in swaps:
+                parent._modules[key] = swaps[child]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.ops import Chain, GradientProbe, apply_chain
-from sparse_agents.topology import Budget, Topology, allocate, random_edges
+from sparse_agents.topology import Budget, Edges, Topology, allocate, random_edges
 
 
 class SparseLinear(nn.Module):
@@ -54,7 +54,7 @@ class SparseLinear(nn.Module):
         self.topology = topology
         self.probe = GradientProbe()
         self.weight = nn.Parameter(torch.empty(topology.nnz, dtype=dtype))
-        self.bias = nn.Parameter(torch.empty(out_features, dtype=dtype)) if bias else None
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_features, dtype=dtype)) if bias else None)
         self._chain: Chain | None = None
         self.reset_parameters()
 
@@ -80,7 +80,7 @@ class SparseLinear(nn.Module):
             layer.weight.copy_(linear.weight.reshape(-1)[topology.edges.ids] * scale)
             if linear.bias is not None and layer.bias is not None:
                 layer.bias.copy_(linear.bias)
-        layer.weight.requires_grad_(linear.weight.requires_grad)
+        _keep_frozen(linear, layer)
         return layer.train(linear.training)
 
     def to_dense(self) -> nn.Linear:
@@ -91,6 +91,7 @@ class SparseLinear(nn.Module):
             linear.weight.copy_(self.topology.edges.dense(self.weight))
             if self.bias is not None and linear.bias is not None:
                 linear.bias.copy_(self.bias)
+        _keep_frozen(self, linear)
         return linear.train(self.training)
 
     @property
@@ -109,20 +110,42 @@ class SparseLinear(nn.Module):
         return y.view(*x.shape[:-1], self.out_features)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        weight, col = state_dict.get(prefix + "weight"), state_dict.get(prefix + "topology.col")
-        if weight is not None and col is not None:
-            if weight.shape != col.shape:
-                raise CheckpointError(
-                    f"{prefix}weight has {tuple(weight.shape)} values for {len(col)} connections. The checkpoint is "
-                    "damaged, or of a dense network: build the agent with the policy it was saved with."
-                )
+        weight = state_dict.get(prefix + "weight")
+        if weight is not None:
+            self._check_state(state_dict, prefix, weight)
             if weight.shape != self.weight.shape:  # another number of connections
                 self.weight.data = self.weight.data.new_empty(weight.shape)
                 self.weight.grad = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _check_state(self, state_dict: dict[str, Any], prefix: str, weight: Tensor) -> None:
+        """Before anything is changed, so that a refused state leaves the layer as it was.
+
+        Raises:
+            CheckpointError: naming the layer.
+        """
+        row_ptr, col = (state_dict.get(f"{prefix}topology.{name}") for name in ("row_ptr", "col"))
+        if row_ptr is None or col is None:
+            if weight.ndim == 2:
+                raise CheckpointError(
+                    f"{prefix}weight is of a dense network, a matrix of shape {tuple(weight.shape)}. Load it into the "
+                    "dense policy it was saved with."
+                )
+            return  # torch reports what is missing
+        Edges.checked(self.topology.shape, row_ptr, col, f"{prefix}topology")
+        if weight.shape != col.shape:
+            raise CheckpointError(
+                f"{prefix}weight has {tuple(weight.shape)} values for {len(col)} connections: "
+                "the checkpoint is damaged."
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_chain": None}
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def _keep_frozen(source: nn.Module, target: nn.Module) -> None:
+    for name, parameter in source.named_parameters(recurse=False):
+        target.get_parameter(name).requires_grad_(parameter.requires_grad)

@@ -10,6 +10,7 @@ from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.ops import MAX_LAYERS, Chain, apply_chain
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Identity: "identity"}
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class _Stretch:
@@ -34,7 +35,7 @@ class _Stretch:
     def __call__(self, x: Tensor) -> Tensor:
         # Straight from the dictionary: nn.Module's attribute lookup is slow, and this runs at every step.
         parameters: list[dict[str, Any]] = [layer._parameters for layer in self.layers]
-        weights = [w if w.ndim == 1 else w.view(-1) for w in (p["weight"] for p in parameters)]
+        weights = [w if w.ndim == 1 else w.reshape(-1) for w in (p["weight"] for p in parameters)]
         biases = [p["bias"] for p in parameters]
         if x.ndim == 2:
             return apply_chain(self._snapshot(), x, weights, biases)
@@ -64,11 +65,12 @@ class SparseSequential(nn.Sequential):
         cached = self.__dict__.get("_cached_stretches")
         if cached is not None and cached[0] == children:
             return cached[1], cached[2]
-        hooks = [h for c in children for h in (c._forward_hooks, c._forward_pre_hooks, c._backward_hooks)]  # type: ignore[union-attr]
+        hooks = [vars(child)[name] for child in children for name in _HOOKS]
         parts: list[Any] = []
         stretch: _Stretch | None = None
         for child in children:
-            if isinstance(child, SparseLinear | nn.Linear):
+            # Exactly these: a subclass may compute something else.
+            if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear):
                 if stretch is None or len(stretch.layers) == MAX_LAYERS:
                     stretch = _Stretch()
                     parts.append(stretch)

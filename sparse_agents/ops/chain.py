@@ -15,6 +15,12 @@ from sparse_agents.ops.probe import GradientProbe
 from sparse_agents.topology import Edges, Topology, full_edges
 
 _REFERENCE_ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
+# Gradient times derivative, as a function of the activated value.
+_REFERENCE_DERIVATIVES = {
+    "identity": lambda g, y: g,
+    "relu": lambda g, y: g.masked_fill(y <= 0, 0.0),
+    "tanh": lambda g, y: g * (1 - y * y),
+}
 assert _REFERENCE_ACTIVATIONS.keys() == ACTIVATIONS.keys()
 
 
@@ -48,6 +54,14 @@ class Chain:
                 return False
         return True
 
+    def require_current(self) -> None:
+        """At the begin of a backward: refuse gradients for connections that are gone."""
+        if not self.current():
+            raise RuntimeError(
+                "The topology changed between this forward and its backward. Finish the backward before the "
+                "optimizer step that rewires, or run the forward again."
+            )
+
     @property
     def armed(self) -> list[int]:
         """Layers whose dense gradient somebody waits for."""
@@ -69,11 +83,13 @@ def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequ
     ``weights``: per layer ``[nnz]`` in slot order; ``biases``: ``[out_features]`` or None.
     First derivatives are native where a kernel library is loaded; higher ones use the reference.
     """
-    _check_input(chain, x, weights[0])
+    _check_input(chain, x, weights, biases)
     network = chain.native(x)
     if network is None:
         return _reference_chain(chain, x, weights, biases)
     x = x.contiguous()
+    weights = [w.contiguous() for w in weights]
+    biases = [None if b is None else b.contiguous() for b in biases]
     if torch.is_grad_enabled() and _any_requires_grad(x, *weights, *biases):
         output: Tensor = _NativeChain.apply(chain, network, x, *weights, *biases)
         return output
@@ -89,17 +105,24 @@ def _any_requires_grad(*tensors: Tensor | None) -> bool:
     return False
 
 
-def _check_input(chain: Chain, x: Tensor, weight: Tensor) -> None:
-    features = chain.edges[0].shape[1]
+def _check_input(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> None:
+    """The kernels trust sizes and types, so nothing that does not fit may reach them."""
+    features, dtype = chain.edges[0].shape[1], x.dtype
     if x.ndim != 2 or x.shape[1] != features:
         raise ValueError(f"A sparse layer of {features} inputs got an input of shape {tuple(x.shape)}.")
-    if x.dtype != weight.dtype:
-        raise ValueError(f"A sparse layer of {weight.dtype} weights got {x.dtype} inputs.")
+    for weight, bias, edges in zip(weights, biases, chain.edges, strict=True):
+        if weight.dtype != dtype or (bias is not None and bias.dtype != dtype):
+            raise ValueError(f"A sparse layer of {weight.dtype} weights got {dtype} inputs, or a bias of another type.")
+        if len(weight) != edges.nnz:
+            raise RuntimeError(
+                f"A sparse layer has {len(weight)} weights for {edges.nnz} connections: its topology was changed, or "
+                "loaded into another layer that shares it, without its weights."
+            )
+        if bias is not None and bias.shape != (edges.shape[0],):
+            raise ValueError(f"A sparse layer of {edges.shape[0]} outputs has a bias of shape {tuple(bias.shape)}.")
 
 
-def _reference_chain(
-    chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], probing: bool = True
-) -> Tensor:
+def _reference_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
     h = x.t()
     for i, edges in enumerate(chain.edges):
         below = h
@@ -107,9 +130,11 @@ def _reference_chain(
         bias, probe = biases[i], chain.probes[i]
         if bias is not None:
             h = h + bias.unsqueeze(1)
-        if probing and probe is not None and probe.armed and h.requires_grad:
+        if probe is not None and probe.armed and h.requires_grad:
             h.register_hook(_recorder(probe, weights[i], below.detach()))
         h = _REFERENCE_ACTIVATIONS[chain.activations[i]](h)
+    if h.requires_grad:
+        h.register_hook(lambda grad: chain.require_current())
     return h.t()
 
 
@@ -131,11 +156,7 @@ class _NativeChain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         chain: Chain = ctx.chain
-        if not chain.current():
-            raise RuntimeError(
-                "The topology changed between this forward and its backward. Finish the backward before the "
-                "optimizer step that rewires, or run the forward again."
-            )
+        chain.require_current()
         x, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: a differentiable backward is wanted
             return _differentiable_backward(ctx, grads[0], x, parameters)
@@ -143,15 +164,27 @@ class _NativeChain(torch.autograd.Function):
 
 
 def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]) -> tuple[Tensor | None, ...]:
-    layers = len(ctx.chain.edges)
-    inputs = [x, *parameters]
-    wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-    y = _reference_chain(ctx.chain, x, parameters[:layers], parameters[layers:], probing=False)
-    found = torch.autograd.grad(y, [inputs[i] for i in wanted], grad, create_graph=True)
-    results: list[Tensor | None] = [None] * len(inputs)
-    for i, gradient in zip(wanted, found, strict=True):
-        results[i] = gradient
-    return (None, None, *results)
+    """The backward written out in differentiable operations, for ``create_graph``.
+
+    Not by ``autograd.grad`` of the reference forward: where the input itself was made from the weights, that
+    would follow the whole graph and count them twice.
+    """
+    edges, activations = ctx.chain.edges, ctx.chain.activations
+    layers = len(edges)
+    values = [x.t()]
+    for i in range(layers):
+        z = reference.matmul(edges[i], parameters[i], values[-1])
+        bias = parameters[layers + i]
+        values.append(_REFERENCE_ACTIVATIONS[activations[i]](z if bias is None else z + bias.unsqueeze(1)))
+    grad_weights: list[Tensor | None] = [None] * layers
+    grad_biases: list[Tensor | None] = [None] * layers
+    g = grad.t()
+    for i in reversed(range(layers)):
+        g = _REFERENCE_DERIVATIVES[activations[i]](g, values[i + 1])
+        grad_weights[i] = reference.sampled(edges[i], g, values[i]) if ctx.needs_input_grad[3 + i] else None
+        grad_biases[i] = g.sum(1) if ctx.needs_input_grad[3 + layers + i] else None
+        g = reference.transposed_matmul(edges[i], parameters[i], g)
+    return (None, None, g.t() if ctx.needs_input_grad[2] else None, *grad_weights, *grad_biases)
 
 
 def _native_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]) -> tuple[Tensor | None, ...]:
@@ -161,7 +194,7 @@ def _native_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]
     wanted = ctx.needs_input_grad[3:]
     gradients = [torch.empty_like(p) if w else None for p, w in zip(parameters, wanted, strict=True)]
     grad_x = torch.empty_like(x) if ctx.needs_input_grad[2] else None
-    armed = chain.armed
+    armed = [i for i in chain.armed if wanted[i]]
     grad_workspace = network.workspace(batch) if armed else None
     network.backward(
         batch, ctx.workspace, parameters[:layers], grad, grad_x, gradients[:layers], gradients[layers:], grad_workspace

@@ -22,33 +22,40 @@ class GradientProbe:
     def __init__(self) -> None:
         self.armed = False
         self._pairs: list[tuple[Tensor, Tensor]] = []
-        self._sealed = False
+        self._pending: list[tuple[int, Tensor, Tensor]] = []
+        self._fresh = True
+        self._version = -1
         self._handle: torch.utils.hooks.RemovableHandle | None = None
 
     def arm(self, weight: Tensor) -> None:
         """Catch from the next backward on."""
         self.disarm()
         self.armed = True
-        self._handle = weight.register_post_accumulate_grad_hook(self._seal)
+        self._handle = weight.register_post_accumulate_grad_hook(self._accumulated)
 
     def disarm(self) -> None:
         self.armed = False
         self._pairs.clear()
-        self._sealed = False
+        self._pending.clear()
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
 
-    def _seal(self, weight: Tensor) -> None:
-        """A backward has finished with this weight; what comes next belongs to another one."""
-        self._sealed = True
-
     def record(self, weight: Tensor, x: Tensor, grad_output: Tensor) -> None:
         """From within a backward. ``x``: [in_features, batch], ``grad_output``: [out_features, batch]."""
-        if self._sealed and (weight.grad is None or not bool(weight.grad.any())):
+        zeroed = weight.grad is not None and weight.grad._version != self._version and not bool(weight.grad.any())
+        self._fresh = weight.grad is None or zeroed
+        self._pending.append((torch._C._current_graph_task_id(), x, grad_output))
+
+    def _accumulated(self, weight: Tensor) -> None:
+        """A backward has added to ``.grad``: its pairs count. Those of one that only returned gradients do not."""
+        backward = torch._C._current_graph_task_id()
+        if self._fresh:
             self._pairs.clear()
-        self._sealed = False
-        self._pairs.append((x, grad_output))
+        self._pairs += [(x, grad) for task, x, grad in self._pending if task == backward]
+        self._pending.clear()
+        assert weight.grad is not None
+        self._version = weight.grad._version
 
     @property
     def pairs(self) -> list[tuple[Tensor, Tensor]]:

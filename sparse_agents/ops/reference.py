@@ -111,7 +111,7 @@ def matmul(edges: Edges, weight: Tensor, x: Tensor) -> Tensor:
 
 def sampled(edges: Edges, y: Tensor, x: Tensor) -> Tensor:
     """The entries of ``y xᵀ`` at the connections, ``[nnz]``."""
-    return _sampled(edges, y, x)
+    return torch.as_tensor(_Sampled.apply(edges, y, x))
 
 
 def transposed_matmul(edges: Edges, weight: Tensor, y: Tensor) -> Tensor:

@@ -58,6 +58,8 @@ def lambda_er(budget: Budget) -> dict[str, float]:
     """
     if not budget.lambdas:
         raise ConfigurationError("distribution='lambda_er' needs `lambdas`, one per layer, such as [7, 64].")
+    if not all(math.isfinite(value) and value > 0 for value in budget.lambdas):
+        raise ConfigurationError(f"lambdas={list(budget.lambdas)}: every λ has to be a positive number.")
     raw = {}
     for depth, (name, (rows, cols)) in enumerate(budget.sparse.items()):
         factor = budget.lambdas[min(depth, len(budget.lambdas) - 1)]
@@ -115,6 +117,8 @@ def allocate(budget: Budget, distribution: str) -> dict[str, int]:
         )
     if distribution not in DISTRIBUTIONS:
         raise unknown("distribution", distribution, DISTRIBUTIONS)
+    for name in budget.dense - budget.shapes.keys():
+        raise unknown("dense layer", name, budget.shapes)
     sizes = budget.sizes
     exact = {name: d * sizes[name] for name, d in DISTRIBUTIONS[distribution](budget).items()}
     counts = {name: min(math.floor(value + 1e-9), sizes[name]) for name, value in exact.items()}

@@ -64,9 +64,9 @@ class Edges:
         problem = None
         if row_ptr.shape != (rows + 1,) or col.ndim != 1:
             problem = f"index arrays of shapes {tuple(row_ptr.shape)} and {tuple(col.shape)}"
-        elif row_ptr.is_floating_point() or col.is_floating_point():
+        elif any(t.is_floating_point() or t.is_complex() or t.dtype == torch.bool for t in (row_ptr, col)):
             problem = "index arrays that are not integers"
-        elif int(row_ptr[0]) != 0 or int(row_ptr[-1]) != len(col) or bool((row_ptr.diff() < 0).any()):
+        elif int(row_ptr[0]) != 0 or int(row_ptr[-1]) != len(col) or bool((row_ptr.to(torch.int64).diff() < 0).any()):
             problem = "row pointers that do not count the connections"
         elif len(col) and (int(col.min()) < 0 or int(col.max()) >= cols):
             problem = f"a column outside 0..{cols - 1}"

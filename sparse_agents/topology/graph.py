@@ -45,14 +45,22 @@ class Topology(nn.Module):
         return self
 
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, missing: list[str], *rest: Any
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        metadata: Any,
+        strict: bool,
+        missing: list[str],
+        unexpected: list[str],
+        errors: list[str],
     ) -> None:
-        row_ptr, col = state_dict.get(prefix + "row_ptr"), state_dict.get(prefix + "col")
-        if row_ptr is not None and col is not None:
-            loaded = Edges.checked(self.shape, row_ptr, col, prefix.rstrip("."))
-            device = self.col.device
-            self.replace(Edges(self.shape, loaded.row_ptr.clone().to(device), loaded.col.clone().to(device)))
-        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, *rest)
+        """Both arrays or none: they are never copied in place, for others may hold the edges."""
+        keys = [prefix + "row_ptr", prefix + "col"]
+        missing += [key for key in keys if key not in state_dict]
+        unexpected += [key for key in state_dict if key.startswith(prefix) and key not in keys and strict]
+        if all(key in state_dict for key in keys):
+            row_ptr, col = (state_dict[key].clone().to(self.col.device) for key in keys)
+            self.replace(Edges.checked(self.shape, row_ptr, col, prefix.rstrip(".")))
 
     def extra_repr(self) -> str:
         return f"{self.shape[1]} -> {self.shape[0]}, {self.nnz} connections ({self.edges.density:.1%})"

@@ -18,7 +18,7 @@ from sparse_agents.topology import full_edges
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-def away_from_zero(module: nn.Module, features: int, batch: int = 3) -> Tensor:
+def away_from_zero(module: nn.Module, features: int, batch: int = 2) -> Tensor:
     """An input for which no preactivation is near a ReLU's kink."""
     for seed in range(200):
         x = torch.randn(batch, features, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
@@ -40,12 +40,12 @@ def as_function(module: nn.Module) -> tuple[Callable[..., Tensor], list[Tensor]]
 
 
 MODULES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
-    "linear": lambda: (sparse_layer(5, 6, 0.5), 6),
-    "linear without bias": lambda: (sparse_layer(5, 6, 0.5, bias=False), 6),
+    "linear": lambda: (sparse_layer(4, 5, 0.5), 5),
+    "linear without bias": lambda: (sparse_layer(4, 5, 0.5, bias=False), 5),
     "one to one": lambda: (sparse_layer(1, 1, 1.0), 1),
     "one output": lambda: (sparse_layer(1, 7, 0.5), 7),
     "one input": lambda: (sparse_layer(6, 1, 0.5), 1),
-    "full": lambda: (sparse_layer(4, 5, 1.0), 5),
+    "full": lambda: (sparse_layer(3, 4, 1.0), 4),
     "tanh": lambda: (sparse_network([5, 7, 4, 2], ["tanh", "tanh", "identity"]), 5),
     "relu": lambda: (sparse_network([5, 7, 4, 2], ["relu", "relu", "identity"]), 5),
     "mixed": lambda: (sparse_network([5, 7, 4, 3], ["relu", "identity", "tanh"], bias=False), 5),

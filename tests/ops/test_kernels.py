@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +51,10 @@ NETS = {
 }
 # Rows of enough connections, over columns enough, to be cut into blocks for every vector width.
 BLOCKED = Net((1100, 1060, 1100), ("tanh", "relu"), 0.035)
+# Enough work for a second thread to be used.
+BUSY = Net((200, 240, 100, 8), ("relu", "tanh", "identity"), 0.3)
+HEADER = Path(__file__).parents[2] / "kernels" / "cpu" / "network.h"
+THREADING_WORK = int(re.findall(r"kThreadingWork = (\d+);", HEADER.read_text())[0])
 
 
 @dataclass
@@ -87,6 +93,10 @@ class Problem:
             [None if b is None else as_array(b) for b in self.biases],
             self.net.activations,
         )
+
+    @property
+    def multiply_adds(self) -> int:
+        return sum(e.nnz for e in self.edges) * self.batch
 
     def forward(self) -> tuple[Tensor, Workspace]:
         workspace = self.network.workspace(self.batch)
@@ -142,13 +152,8 @@ class Problem:
             assert relative_error(found.x, x) < tolerance
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
-def test_forward_and_every_gradient(isa: str, net: Net, dtype: torch.dtype, batch: int, threads: int) -> None:
-    torch.set_num_threads(threads)
-    problem = Problem(net, batch, dtype)
+def check_everything(problem: Problem) -> None:
+    dtype = problem.dtype
     y, workspace = problem.forward()
     expected = problem.dense.forward(as_array(problem.x))
     assert relative_error(y, expected[-1]) < TOLERANCE[dtype]
@@ -157,17 +162,34 @@ def test_forward_and_every_gradient(isa: str, net: Net, dtype: torch.dtype, batc
     problem.check_gradients(problem.backward(workspace), workspace)
 
 
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
+def test_forward_and_every_gradient(isa: str, net: Net, dtype: torch.dtype, batch: int) -> None:
+    check_everything(Problem(net, batch, dtype))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch", [257, 600])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_networks_large_enough_for_several_threads(isa: str, dtype: torch.dtype, batch: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    problem = Problem(BUSY, batch, dtype)
+    assert problem.multiply_adds >= THREADING_WORK
+    check_everything(problem)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_layers_wide_enough_to_be_cut_into_blocks(isa: str, dtype: torch.dtype, threads: int) -> None:
     torch.set_num_threads(threads)
-    problem = Problem(BLOCKED, 41, dtype)
-    y, workspace = problem.forward()
-    expected = problem.dense.forward(as_array(problem.x))
-    assert relative_error(y, expected[-1]) < TOLERANCE[dtype]
-    assert relative_error(problem.inference(), expected[-1]) < TOLERANCE[dtype]
-    problem.check_gradients(problem.backward(workspace), workspace)
+    problem = Problem(BLOCKED, 57, dtype)
+    assert problem.multiply_adds >= THREADING_WORK
+    check_everything(problem)
+    workspace = problem.forward()[1]
     problem.check_gradients(problem.backward(workspace, weights=[False] * 2), workspace)
+    expected = problem.dense.forward(as_array(problem.x))[-1]
+    assert relative_error(problem.inference(), expected) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -259,14 +281,11 @@ def parts(problem: Problem) -> list[Tensor]:
     return [t for t in everything if t is not None]
 
 
-BUSY = Net((96, 120, 64, 8), ("relu", "tanh", "identity"), 0.3)  # a second thread pays off
-
-
-@pytest.mark.parametrize("batch", [257, 2000])
+@pytest.mark.parametrize("batch", [257, 1500])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_twice_and_for_any_number_of_threads(isa: str, dtype: torch.dtype, batch: int) -> None:
     problem = Problem(BUSY, batch, dtype)
-    assert sum(e.nnz for e in problem.edges) * batch >= 200_000
+    assert problem.multiply_adds >= THREADING_WORK
     torch.set_num_threads(1)
     once = parts(problem)
     for threads in (1, 2, 3):
@@ -275,12 +294,13 @@ def test_same_bits_twice_and_for_any_number_of_threads(isa: str, dtype: torch.dt
             assert all(torch.equal(a, b) for a, b in zip(once, parts(problem), strict=True))
 
 
-@pytest.mark.parametrize("batch", [4096, 8192, 32768])
+@pytest.mark.parametrize("factor", [1.0, 1.5])
 @pytest.mark.parametrize("threads", [2, 4, 16])
-def test_threads_do_not_touch_each_others_sums(threads: int, batch: int) -> None:
+def test_threads_do_not_touch_each_others_sums(threads: int, factor: float) -> None:
     """Sums that end with a cache line, in rows that are no multiple of four connections; many tries, for luck."""
     edges = Edges.from_mask(torch.eye(16, dtype=torch.bool))
     network = NativeNetwork([edges, edges], ["identity", "identity"], torch.float32)
+    batch = int(factor * THREADING_WORK / (2 * edges.nnz)) + 1
     x, grad = torch.randn(batch, 16), torch.randn(batch, 16)
     weights = [torch.randn(16), torch.randn(16)]
     workspace = network.workspace(batch)

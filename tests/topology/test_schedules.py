@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -47,7 +48,7 @@ def test_fraction_is_whole_at_begin_and_never_rises(kind: str, interval: int, be
     schedule = Schedule(interval, zeta, kind, begin=begin, end=begin + 200)
     fractions = [schedule.fraction(step) for step in range(begin, begin + 201)]
     assert fractions[0] == pytest.approx(zeta)
-    assert all(later <= earlier for earlier, later in zip(fractions, fractions[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(fractions))
     assert all(0 <= fraction <= zeta for fraction in fractions)
 
 
