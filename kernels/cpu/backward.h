@@ -132,6 +132,7 @@ sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
     if (task.input) csc_size += aligned(plan.layers[l].nnz * sizeof(T)) / sizeof(T);
   }
   if (lowest == plan.count) return SA_OK;
+  partial_size += kAlignment / sizeof(T); // groups of four write past the end, but not into another thread's sums
 
   const int64_t most = kMaxPartialBytes / int64_t(sizeof(T)) / (partial_size + 1);
   const int64_t groups = min64(tiles, min64(kMaxGroups, most < 1 ? 1 : most));
@@ -141,7 +142,7 @@ sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
   const int64_t gradient_size =
       grad_workspace ? 0 : aligned(2 * plan.max_features * kTileWidth<T> * sizeof(T)) / sizeof(T);
   T *memory = static_cast<T *>(
-      scratch((csc_size + buffers * partial_size + threads * gradient_size) * sizeof(T) + kAlignment));
+      scratch((csc_size + buffers * partial_size + threads * gradient_size) * sizeof(T)));
   if (!memory) return SA_OUT_OF_MEMORY;
   T *csc_weight = memory, *partial = csc_weight + csc_size, *gradients = partial + buffers * partial_size;
 
