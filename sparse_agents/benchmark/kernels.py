@@ -25,19 +25,22 @@ DENSE = "nn.Linear"
 
 
 def _bare(edges: Edges, batch: int) -> Callable[[], None]:
-    """Forward and both gradients of one layer on tiles already feature-major."""
+    """Forward and both gradients of one layer on tiles already feature-major, the calls prepared."""
     network = NativeNetwork([edges], ["identity"], torch.float32)
     weight, bias = torch.randn(edges.nnz), torch.randn(edges.shape[0])
-    grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
-    activations, gradients = network.workspace(batch), network.workspace(batch)
-    activations.tensor.normal_()
-    gradients.tensor.normal_()
+    gradients = torch.empty_like(weight), torch.empty_like(bias)
+    tiles = network.workspace(batch), network.workspace(batch)
+    for workspace in tiles:
+        workspace.tensor.normal_()
+    forward = network.forward_arguments(None, batch, [weight], [bias], tiles[0], None)
+    backward = network.backward_arguments(
+        batch, tiles[0], [weight], None, None, [gradients[0]], [gradients[1]], tiles[1], input_gradient=True
+    )
+    alive = network, weight, bias, gradients, tiles
 
-    def call() -> None:
-        network.forward(None, batch, [weight], [bias], activations, output=False)
-        network.backward(
-            batch, activations, [weight], None, None, [grad_weight], [grad_bias], gradients, input_gradient=True
-        )
+    def call(alive: object = alive) -> None:
+        network.library.sa_network_forward(*forward)
+        network.library.sa_network_backward(*backward)
 
     return call
 

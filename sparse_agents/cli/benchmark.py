@@ -82,7 +82,7 @@ def _with_progress(records: Iterable[benchmark.Record]) -> Iterator[benchmark.Re
 
 def _print(records: Sequence[benchmark.Record]) -> None:
     console = Console()
-    console.print(f"{_processor()}, {platform.system()}, torch {torch.__version__}; {backend_info()}")
+    console.print(f"{_processor()}, {platform.system()}, torch {torch.__version__}, kernels: {backend_info().isa}\n")
     groups: dict[tuple[str, int, int], list[benchmark.Record]] = {}
     for record in records:
         groups.setdefault((record.case, record.batch, record.threads), []).append(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class NativeNetwork:
     def __init__(self, edges: Sequence[Edges], activations: Sequence[str], dtype: torch.dtype) -> None:
         kernels = library.library()
         assert kernels is not None
-        self._library = kernels
+        self.library = kernels
         self.edges = tuple(edges)
         self.dtype = dtype
         self._idle: list[Tensor] = []
@@ -72,11 +73,11 @@ class NativeNetwork:
     def __del__(self) -> None:
         handle = self.__dict__.get("_handle")
         if handle:
-            self._library.sa_network_destroy(handle)
+            self.library.sa_network_destroy(handle)
 
     def workspace(self, batch: int) -> Workspace:
         """Memory for the activations, or the gradients, of a batch."""
-        size = self._library.sa_workspace_bytes(self._handle, batch)
+        size = self.library.sa_workspace_bytes(self._handle, batch)
         return Workspace(self._idle, size // self.dtype.itemsize, self.dtype)
 
     def forward(
@@ -88,7 +89,17 @@ class NativeNetwork:
         ``x`` None: the workspace holds the input tiles; ``output`` False: leave the result there.
         """
         y = torch.empty(batch, self.out_features, dtype=self.dtype) if output else None
-        status = self._library.sa_network_forward(
+        status = self.library.sa_network_forward(*self.forward_arguments(x, batch, weights, biases, workspace, y))
+        if status:
+            library.check(status, "sparse forward")
+        return y
+
+    def forward_arguments(
+        self, x: Tensor | None, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
+        workspace: Workspace | None, y: Tensor | None,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Of ``sa_network_forward``. Good for as long as the tensors live where they are."""
+        return (
             self._handle,
             batch,
             None if x is None else x.data_ptr(),
@@ -98,9 +109,6 @@ class NativeNetwork:
             None if y is None else y.data_ptr(),
             library.threads(),
         )
-        if status:
-            library.check(status, "sparse forward")
-        return y
 
     def backward(
         self, batch: int, workspace: Workspace, weights: Sequence[Tensor], grad_output: Tensor | None,
@@ -108,7 +116,20 @@ class NativeNetwork:
         grad_workspace: Workspace | None = None, input_gradient: bool = False,
     ) -> None:  # fmt: skip
         """Fill the gradients given; None where not wanted. See kernels/include/sparse_agents/network.h."""
-        status = self._library.sa_network_backward(
+        status = self.library.sa_network_backward(
+            *self.backward_arguments(batch, workspace, weights, grad_output, grad_input, grad_weights, grad_biases,
+                                     grad_workspace, input_gradient)
+        )  # fmt: skip
+        if status:
+            library.check(status, "sparse backward")
+
+    def backward_arguments(
+        self, batch: int, workspace: Workspace, weights: Sequence[Tensor], grad_output: Tensor | None,
+        grad_input: Tensor | None, grad_weights: Sequence[Tensor | None], grad_biases: Sequence[Tensor | None],
+        grad_workspace: Workspace | None, input_gradient: bool,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Of ``sa_network_backward``. Good for as long as the tensors live where they are."""
+        return (
             self._handle,
             batch,
             workspace.tensor.data_ptr(),
@@ -121,15 +142,13 @@ class NativeNetwork:
             None if grad_workspace is None else grad_workspace.tensor.data_ptr(),
             library.threads(),
         )
-        if status:
-            library.check(status, "sparse backward")
 
     def features(self, workspace: Workspace, batch: int, boundary: int) -> Tensor:
         """What a workspace holds at a layer boundary (0: the input, l: layer l's output), [features, batch]."""
         heights = [self.in_features, *(e.shape[0] for e in self.edges)]
         total, before = sum(heights), sum(heights[:boundary])
         height = heights[boundary]
-        full = self._library.sa_tile_width(self._handle)
+        full = self.library.sa_tile_width(self._handle)
         lanes = full // 4
         tiles = []
         for first in range(0, batch, full):
