@@ -53,12 +53,13 @@ def main(argv: Sequence[str]) -> None:
         chosen = [r for r in records if r["case"] == case]
         if not chosen:
             raise ConfigurationError(f"{arguments.records} holds no case {case!r}.")
+        others = iter(("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray"))
         for contender in dict.fromkeys(r["contender"] for r in chosen):
             points = sorted((r["sparsity"], r["ratio"]) for r in chosen if r["contender"] == contender)
             ours = contender == "sparse_agents"
             axis.plot(
                 range(len(points)), [ratio for _, ratio in points], "o-", label=contender,
-                linewidth=2.5 if ours else 1.2, color="tab:red" if ours else None, zorder=3 if ours else 2,
+                linewidth=2.5 if ours else 1.2, color="tab:red" if ours else next(others), zorder=3 if ours else 2,
             )  # fmt: skip
         axis.axhline(1, color="black", linewidth=0.8, linestyle="--")
         axis.set_xticks(range(len(points)), [f"{sparsity:.0%}" for sparsity, _ in points])

@@ -31,7 +31,7 @@ class MaskedLinear(nn.Module):
 
 
 class TorchCsrLinear(nn.Module):
-    """torch's CSR products, which are this project's reference path."""
+    """torch's CSR products, the weight gradient by gathers: this project's reference path."""
 
     def __init__(self, layer: SparseLinear) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ Replacement = Callable[[SparseLinear], nn.Module]
 
 def rivals() -> dict[str, Replacement]:
     """Other sparse layers by name; the optional ones where they are installed."""
-    found: dict[str, Replacement] = {"masked dense": MaskedLinear, "torch CSR": TorchCsrLinear}
+    found: dict[str, Replacement] = {"masked dense": MaskedLinear, "torch CSR products": TorchCsrLinear}
     for name, make in (("sparselab", _sparselab), ("sparseprop", _sparseprop)):
         if importlib.util.find_spec(name) is not None:
             found[name] = make
