@@ -27,7 +27,7 @@ test: install
 	$(BIN)/python -m pytest
 
 slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow || test $$? -eq 5  # 5: there are none
 
 lint: install
 	$(BIN)/ruff check .
