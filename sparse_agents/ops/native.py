@@ -35,8 +35,19 @@ class Workspace:
 
     def __init__(self, idle: list[Tensor], size: int, dtype: torch.dtype) -> None:
         self._idle = idle
-        reusable = next((i for i, t in enumerate(idle) if t.numel() == size), None)
-        self.tensor = torch.empty(size, dtype=dtype) if reusable is None else idle.pop(reusable)
+        self.tensor = self._borrow(size, dtype)
+
+    def _borrow(self, size: int, dtype: torch.dtype) -> Tensor:
+        """A buffer of that size that nobody else can be handed: one taken off the list, or a new one."""
+        for _ in range(len(self._idle)):
+            try:
+                tensor = self._idle.pop(0)
+            except IndexError:  # another thread was faster
+                break
+            if tensor.numel() == size:
+                return tensor
+            self._idle.append(tensor)
+        return torch.empty(size, dtype=dtype)
 
     def __del__(self) -> None:
         self._idle.append(self.tensor)

@@ -7,6 +7,7 @@
 // Inside, activations are kept feature-major in batch tiles: tile t holds sa_tile_width() samples of
 // every layer, input first, each feature contiguous over the samples of the tile. The last tile is
 // only as wide as its samples need, rounded up to a whole vector; the padding of inputs and gradients is zero.
+// Workspaces are aligned to 64 bytes.
 #pragma once
 #include <stdint.h>
 
