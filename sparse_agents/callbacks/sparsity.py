@@ -36,7 +36,7 @@ class SparsityCallback(BaseCallback):
     run without it.
 
     Args:
-        log_every: environment steps between records.
+        log_every: environment steps between records; there is one at the end, too.
         dormant_batch: recent transitions to look for dormant units on; 0 to leave that out.
     """
 
@@ -79,6 +79,7 @@ class SparsityCallback(BaseCallback):
         self._next_record = self.num_timesteps + self.log_every
 
     def _on_training_end(self) -> None:
+        self._record()
         for controller in self._controllers.values():
             controller.listeners.remove(self._rewired)
 
@@ -90,10 +91,13 @@ class SparsityCallback(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next_record:
             self._next_record = self.num_timesteps + self.log_every
-            self._record_topology()
-            self._record_flops()
-            self._record_dormant()
+            self._record()
         return True
+
+    def _record(self) -> None:
+        self._record_topology()
+        self._record_flops()
+        self._record_dormant()
 
     def _record_topology(self) -> None:
         nnz = size = dropped = grown = 0

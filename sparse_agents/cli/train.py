@@ -219,6 +219,7 @@ def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArgumen
         path = checkpoint.save(model, folder.checkpoints)
         print(f"\nInterrupted at step {model.num_timesteps}; saved {path}.\nContinue with --resume {folder.path}")
         raise
+    model.logger.dump(step=model.num_timesteps)  # what was recorded since the last episode
     model.save(folder.final_model)
     if arguments.save_replay_buffer:
         model.save_replay_buffer(folder.path / "replay_buffer.pkl")

@@ -51,7 +51,8 @@ def test_tensorboard_has_the_sparsity_scalars(trained: Path) -> None:
     events = EventAccumulator(str(trained / "tb"))
     events.Reload()
     tags = set(events.Tags()["scalars"])
-    assert {"eval/mean_reward"} <= tags
+    assert {"eval/mean_reward", "sparsity/total", "topology/exploration/total", "flops/training"} <= tags
+    assert {"connections/actor.mu.2", "sparsity/critic.qf1.0", "dormant/critic.qf0.3"} <= tags
 
 
 def test_evaluate_a_run_and_a_model(trained: Path, tmp_path: Path) -> None:
