@@ -2,11 +2,12 @@
 
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import map_moments, prefer_fused, swap_parameters
-from sparse_agents.control.sparsify import fresh_seed, sparsify, split_options
+from sparse_agents.control.sparsify import fresh_seed, initial_topologies, sparsify, split_options
 
 __all__ = [
     "TopologyController",
     "fresh_seed",
+    "initial_topologies",
     "map_moments",
     "prefer_fused",
     "sparsify",

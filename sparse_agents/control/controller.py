@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparse_agents.control.optimizer_state import holds, map_moments
+from sparse_agents.control.optimizer_state import holds, learning_rate, map_moments
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import SparseLinear
-from sparse_agents.rules import LayerView, TopologyRule
+from sparse_agents.rules import LayerView, Memory, TopologyRule, Update
 from sparse_agents.topology import Rewire, Schedule
 
 RewireListener = Callable[[str, SparseLinear, Rewire], None]
@@ -33,6 +33,9 @@ class TopologyController(nn.Module):
         schedule: when and how much; None for a static rule.
         seed: of the generator that the rule draws from.
         followers: layers that share a topology with one of ``layers``, by the same name.
+        budgets: connections each layer is to have in the end; by default those it has.
+        paths: layers one after the other from an input of the network to an output, dense ones included, for rules
+            that follow the flow through it.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class TopologyController(nn.Module):
         *,
         seed: int,
         followers: Mapping[str, Sequence[SparseLinear]] | None = None,
+        budgets: Mapping[str, int] | None = None,
+        paths: Sequence[Mapping[str, SparseLinear | nn.Linear]] = (),
     ) -> None:
         super().__init__()
         if rule.dynamic and schedule is None:
@@ -51,6 +56,11 @@ class TopologyController(nn.Module):
         self.rule = rule
         self.schedule = schedule if rule.dynamic else None
         self.followers = {name: tuple((followers or {}).get(name, ())) for name in layers}
+        self.starts = {name: layer.topology.nnz for name, layer in layers.items()}
+        self.budgets = {**self.starts, **(budgets or {})}
+        self.paths = tuple(dict(path) for path in paths)
+        self.memory = Memory()
+        self.memories = {name: Memory() for name in layers}
         self.generator = torch.Generator().manual_seed(seed)
         self.listeners: list[RewireListener] = []
         self._optimizers: list[torch.optim.Optimizer] = []
@@ -97,6 +107,9 @@ class TopologyController(nn.Module):
         return self.schedule is not None and self.schedule.due(step)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self.rule.every_step:
+            for view in self._views():
+                self.rule.before_step(view)
         if self.rule.replaces_step and self._due(self.steps + 1):
             self.rewire(self.steps + 1)
             for group in optimizer.param_groups:  # without gradients the step leaves everything as it is
@@ -105,6 +118,9 @@ class TopologyController(nn.Module):
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self.steps += 1
+        if self.rule.every_step:
+            for view in self._views():
+                self.rule.after_step(view)
         if not self.rule.replaces_step and self._due(self.steps):
             self.rewire(self.steps)
         self._arm()
@@ -113,45 +129,95 @@ class TopologyController(nn.Module):
         """Have the next backward leave the dense gradient, when the next step will want it."""
         if not self.rule.needs_dense_gradient:
             return
-        wanted = self._due(self.steps + 1)
+        wanted = self.rule.every_step or self._due(self.steps + 1)
         for layer in self.layers.values():
             if wanted and not layer.probe.armed:
                 layer.probe.arm(layer.weight)
             elif not wanted and layer.probe.armed:
                 layer.probe.disarm()
 
-    def rewire(self, step: int) -> None:
-        """Update every layer now. All updates are worked out before the first is applied."""
-        assert self.schedule is not None
-        fraction = self.schedule.fraction(step)
-        planned = []
-        for name, layer in self.layers.items():
-            if self.rule.needs_dense_gradient and not layer.probe.pairs:
-                continue  # no backward has reached this layer
-            view = LayerView(name, layer.topology.edges, layer.weight.detach(), layer.probe, self.generator)
-            planned.append((name, layer, self.rule.update(view, fraction)))
-        for name, layer, rewire in planned:
-            if rewire is not None:
-                self._carry_out(name, layer, rewire)
+    def _views(self) -> list[LayerView]:
+        """Not those whose dense gradient the rule needs and no backward has left."""
+        return [
+            self.view(name)
+            for name, layer in self.layers.items()
+            if layer.probe.pairs or not self.rule.needs_dense_gradient
+        ]
 
-    def _carry_out(self, name: str, layer: SparseLinear, rewire: Rewire) -> None:
-        for follower in (layer, *self.followers[name]):
+    def view(self, name: str) -> LayerView:
+        """A layer as the rule sees it now."""
+        layer, optimizer = self.layers[name], self._optimizers[0]
+        return LayerView(
+            name,
+            layer.topology.edges,
+            layer.weight.detach(),
+            layer.probe,
+            self.generator,
+            start=self.starts[name],
+            budget=self.budgets[name],
+            gradient=layer.weight.grad,
+            moments=optimizer.state.get(layer.weight, {}),
+            learning_rate=learning_rate(optimizer, layer.weight),
+            memory=self.memories[name],
+        )
+
+    def rewire(self, step: int) -> None:
+        """Update every layer now. All updates are worked out before the first is applied.
+
+        Raises:
+            ConfigurationError: where weights are not finite.
+        """
+        assert self.schedule is not None
+        views = self._views()
+        for view in views:
+            if not bool(torch.isfinite(view.weight).all()):
+                raise ConfigurationError(
+                    f"Layer {view.name!r} has weights that are not finite: training has diverged. Lower the learning "
+                    "rate or clip gradients."
+                )
+        if not views:
+            return
+        fixed = {
+            name: layer.weight.detach()
+            for path in self.paths
+            for name, layer in path.items()
+            if isinstance(layer, nn.Linear)
+        }
+        update = Update(
+            views, self.schedule.at(step), self.generator, self.memory, [tuple(path) for path in self.paths], fixed
+        )
+        for view, rewire in zip(views, self.rule.update(update), strict=True):
+            if rewire is not None:
+                self._carry_out(view, rewire)
+
+    def _carry_out(self, view: LayerView, rewire: Rewire) -> None:
+        layer = self.layers[view.name]
+        for follower in (layer, *self.followers[view.name]):
             weight = follower.weight
             old_shape = weight.shape
             weight.data = rewire.follow(weight.data)
             weight.grad = None
             for optimizer in self._optimizers:
                 map_moments(optimizer, weight, old_shape, rewire.follow)
+        layer.weight.data[rewire.source < 0] = self.rule.new_weights(view, rewire)
+        view.memory.follow(rewire)
         layer.topology.replace(rewire.edges)
         for listener in self.listeners:
-            listener(name, layer, rewire)
+            listener(view.name, layer, rewire)
 
-    def get_extra_state(self) -> dict[str, Tensor]:
-        return {"steps": torch.tensor(self.steps), "generator": self.generator.get_state()}
+    def get_extra_state(self) -> dict[str, Any]:
+        return {
+            "steps": torch.tensor(self.steps),
+            "generator": self.generator.get_state(),
+            "memory": self.memory.state(),
+            "memories": {name: memory.state() for name, memory in self.memories.items()},
+        }
 
-    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self.steps = int(state["steps"])
         self.generator.set_state(state["generator"].cpu())
+        self.memory = Memory.from_state(state["memory"])
+        self.memories = {name: Memory.from_state(state["memories"][name]) for name in self.layers}
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

@@ -12,6 +12,11 @@ def holds(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
     return any(p is parameter for group in optimizer.param_groups for p in group["params"])
 
 
+def learning_rate(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> float:
+    """Of the group that holds the parameter, now."""
+    return float(next(g["lr"] for g in optimizer.param_groups if any(p is parameter for p in g["params"])))
+
+
 def map_moments(
     optimizer: torch.optim.Optimizer, parameter: nn.Parameter, shape: torch.Size, move: Callable[[Tensor], Tensor]
 ) -> None:

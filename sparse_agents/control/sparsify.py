@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,23 +13,31 @@ from torch import nn
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.nn import linear_layers, random_topologies, replace_linear
-from sparse_agents.rules import RULES, make_rule
-from sparse_agents.topology import Budget, Schedule, allocate
+from sparse_agents.nn import linear_layers, replace_linear
+from sparse_agents.rules import RULES, TopologyRule, make_rule
+from sparse_agents.topology import Budget, Schedule, Topology, allocate
 
 _SCHEDULE_OPTIONS = tuple(f.name for f in fields(Schedule))
 
 
 def split_options(
     topology: str, options: Mapping[str, Any] | None, defaults: Mapping[str, Any]
-) -> tuple[Any, Schedule | None]:
+) -> tuple[TopologyRule, Schedule | None]:
     """A rule and its schedule out of flat ``topology_kwargs``; what is not the schedule's is the rule's."""
     options = dict(options or {})
     rule = make_rule(topology, **{k: v for k, v in options.items() if k not in _SCHEDULE_OPTIONS})
     timing = {k: v for k, v in options.items() if k in _SCHEDULE_OPTIONS}
-    if not rule.dynamic:
-        return rule, None
-    return rule, Schedule(**{**defaults, **timing})
+    return rule, rule.schedule(timing, defaults)
+
+
+def initial_topologies(
+    rule: TopologyRule, layers: Mapping[str, nn.Linear], budgets: Mapping[str, int], generator: torch.Generator
+) -> dict[str, Topology]:
+    """What the rule begins with in each of these dense layers."""
+    return {
+        name: Topology(rule.initial_edges(name, layers[name].weight.detach(), budget, generator))
+        for name, budget in budgets.items()
+    }
 
 
 def fresh_seed() -> int:
@@ -78,17 +87,25 @@ def sparsify(
         make_rule(topology)  # raises with the valid names
     rule, schedule = split_options(topology, topology_kwargs, RULES[topology].published)
     shapes = {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
-    connections = allocate(Budget(shapes, sparsity, frozenset(dense)), distribution)
+    budgets = allocate(Budget(shapes, sparsity, frozenset(dense)), distribution)
     seed = fresh_seed() if seed is None else seed
-    topologies = random_topologies(layers, connections, torch.Generator().manual_seed(seed))
+    topologies = initial_topologies(rule, layers, budgets, torch.Generator().manual_seed(seed))
     replaced = replace_linear(module, topologies, weight_init)
+    path = {name: module.get_submodule(name) for name in layers}
     controller = TopologyController(
-        {name: module.get_submodule(name) for name in topologies},  # type: ignore[misc]
+        {name: path[name] for name in topologies},  # type: ignore[misc]
         rule,
         schedule,
         seed=seed + 1,
+        budgets=budgets,
+        paths=[path] if _is_chain(shapes) else [],  # type: ignore[list-item]
     )
     if optimizer is not None:
         swap_parameters(optimizer, replaced)
         controller.attach(optimizer)
     return controller
+
+
+def _is_chain(shapes: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether each layer's inputs can be the outputs of the layer registered before it."""
+    return all(below[0] == above[1] for below, above in pairwise(shapes.values()))

@@ -61,10 +61,14 @@ class GradientProbe:
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
         return self._pairs
 
-    def tiles(self) -> Iterator[tuple[int, Tensor]]:
-        """The dense gradient in blocks of whole rows: ``(first row, [rows, in_features])``."""
+    def tiles(self, multiple: int = 1) -> Iterator[tuple[int, Tensor]]:
+        """The dense gradient in blocks of whole rows: ``(first row, [rows, in_features])``.
+
+        Args:
+            multiple: every block but the last has a multiple of so many rows.
+        """
         rows, cols = self._pairs[0][1].shape[0], self._pairs[0][0].shape[0]
-        step = max(1, TILE_ELEMENTS // cols)
+        step = max(1, TILE_ELEMENTS // (cols * multiple)) * multiple
         for first in range(0, rows, step):
             block = torch.zeros(0)
             for index, (x, grad) in enumerate(self._pairs):

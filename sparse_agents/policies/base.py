@@ -9,9 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparse_agents.control import TopologyController, fresh_seed, prefer_fused, split_options, swap_parameters
+from sparse_agents.control import (
+    TopologyController,
+    fresh_seed,
+    initial_topologies,
+    prefer_fused,
+    split_options,
+    swap_parameters,
+)
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.nn import SparseLinear, linear_layers, random_topologies, replace_linear
+from sparse_agents.nn import SparseLinear, linear_layers, replace_linear
+from sparse_agents.rules import TopologyRule
 from sparse_agents.topology import Budget, Topology, allocate
 
 # For every rule: the reinforcement-learning default of Sokar et al. (2022), in optimizer steps.
@@ -61,12 +69,32 @@ class Member:
         return present, dense
 
 
+    def paths(self) -> list[dict[str, SparseLinear | nn.Linear]]:
+        """From the input to each output layer, through all the others in order, by full name."""
+        layers = {
+            name: module
+            for name, module in self.online.named_modules()
+            if isinstance(module, SparseLinear | nn.Linear)
+        }
+        trunk = {f"{self.prefix}.{n}": layer for n, layer in layers.items() if n not in self.outputs}
+        return [{**trunk, f"{self.prefix}.{n}": layers[n]} for n in self.outputs]
+
+
 @dataclass(frozen=True)
 class Trained:
     """What one optimizer trains."""
 
     optimizer: torch.optim.Optimizer
     members: Sequence[Member]
+
+
+@dataclass(frozen=True)
+class _Converted:
+    """Of one member: its sparse layers, its target's, and the connections each is to have; by full name."""
+
+    online: dict[str, SparseLinear]
+    followers: dict[str, SparseLinear]
+    budgets: dict[str, int]
 
 
 class SparsePolicyMixin:
@@ -145,14 +173,19 @@ class SparsePolicyMixin:
             rule, schedule = split_options(
                 self._sparse_kwargs["topology"], self._options_for(network, trained), TOPOLOGY_DEFAULTS
             )
-            layers: dict[str, SparseLinear] = {}
-            followers: dict[str, Sequence[SparseLinear]] = {}
-            for member in group.members:
-                online, target = self._convert(member, self._value_for("sparsity", network, trained), group, generator)
-                layers |= online
-                followers |= {name: [layer] for name, layer in target.items()}
+            converted = [
+                self._convert(member, rule, self._value_for("sparsity", network, trained), group, generator)
+                for member in group.members
+            ]
+            layers = {name: layer for one in converted for name, layer in one.online.items()}
             controllers[network] = TopologyController(
-                layers, rule, schedule, seed=seed + 1 + index, followers=followers
+                layers,
+                rule,
+                schedule,
+                seed=seed + 1 + index,
+                followers={name: [layer] for one in converted for name, layer in one.followers.items()},
+                budgets={name: count for one in converted for name, count in one.budgets.items()},
+                paths=[path for member in group.members for path in member.paths()],
             )
             if layers:
                 controllers[network].attach(group.optimizer)
@@ -160,24 +193,30 @@ class SparsePolicyMixin:
         self.topology_controllers = nn.ModuleDict(controllers)
 
     def _convert(
-        self, member: Member, sparsity: float | None, group: Trained, generator: torch.Generator
-    ) -> tuple[dict[str, SparseLinear], dict[str, SparseLinear]]:
-        """Swap one network's layers, and its target's. Returns both, by full name."""
+        self,
+        member: Member,
+        rule: TopologyRule,
+        sparsity: float | None,
+        group: Trained,
+        generator: torch.Generator,
+    ) -> _Converted:
+        """Swap one network's layers, and its target's."""
         options = self._sparse_kwargs
         linear = linear_layers(member.online, (*options["exclude"], *self._not_converted))
         shapes = {name: (layer.out_features, layer.in_features) for name, layer in linear.items()}
         dense = frozenset(n for n in member.outputs if n in shapes) if options["dense_output"] else frozenset()
-        connections = allocate(Budget(shapes, sparsity, dense, options["lambdas"]), options["distribution"])
-        topologies = random_topologies(linear, connections, generator)
+        budgets = allocate(Budget(shapes, sparsity, dense, options["lambdas"]), options["distribution"])
+        topologies = initial_topologies(rule, linear, budgets, generator)
         swap_parameters(group.optimizer, replace_linear(member.online, topologies, options["weight_init"]))
         online = _named(member.prefix, member.online, topologies)
+        by_name = {f"{member.prefix}.{name}": count for name, count in budgets.items()}
         if member.target is None:
-            return online, {}
+            return _Converted(online, {}, by_name)
         if not options["share_topology"]:
             topologies = {name: Topology(topology.edges) for name, topology in topologies.items()}
         replace_linear(member.target, topologies, options["weight_init"])
         followers = _named(member.prefix, member.target, topologies) if options["share_topology"] else {}
-        return online, followers
+        return _Converted(online, followers, by_name)
 
     def _value_for(self, option: str, network: str, networks: Mapping[str, Any]) -> Any:
         return _by_network(self._sparse_kwargs[option], option, network, networks)

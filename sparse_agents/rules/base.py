@@ -3,53 +3,102 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.ops import GradientProbe
-from sparse_agents.topology import Edges, Rewire, random_free
+from sparse_agents.rules.view import LayerView, Update
+from sparse_agents.topology import Edges, Moment, Rewire, Schedule, random_edges
 
-
-@dataclass(frozen=True)
-class LayerView:
-    """One layer at the moment of an update.
-
-    Attributes:
-        name: for messages.
-        edges: its connections.
-        weight: ``[nnz]``.
-        probe: the (input, output gradient) pairs of the last backward, for rules that need them.
-        generator: the only source of randomness a rule may use.
-    """
-
-    name: str
-    edges: Edges
-    weight: Tensor
-    probe: GradientProbe
-    generator: torch.Generator
+ITOP_INTERVALS = {False: 1500, True: 4000}
+"""Updates far apart, so that connections are explored before they are judged (Liu et al. 2021, section 4.2): for random
+growth, and for growth by gradient."""
 
 
 class TopologyRule(ABC):
-    """A drop criterion and a grow criterion. One instance serves all layers.
+    """One instance serves all layers of an optimizer. What a rule does not declare it does not get.
 
-    The number of connections is kept exactly: as many grow as are dropped. Layers that have every
-    connection are left alone, for there is nowhere to move one.
+    A rule keeps nothing in itself: what it must remember goes into the memories of the layers and of the update,
+    which are saved with the policy.
     """
 
-    dynamic: ClassVar[bool] = True
+    dynamic: bool = True
     """Whether the topology ever changes."""
-    needs_dense_gradient: ClassVar[bool] = False
-    """Whether ``grow`` reads ``layer.probe``."""
-    replaces_step: ClassVar[bool] = False
+    needs_dense_gradient: bool = False
+    """Whether ``update`` reads ``layer.probe``."""
+    every_step: bool = False
+    """Whether ``before_step`` and ``after_step`` are called."""
+    replaces_step: bool = False
     """Whether the update takes the place of that optimizer step, or follows it."""
+    ramps: bool = False
+    """Whether the number of connections changes between the first update and the last, so that an end is needed."""
+    blocks: bool = True
+    """Whether blocks of connections can stand for connections (``block_size``)."""
+    published: Mapping[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+    """The paper's schedule for supervised learning."""
+
+    def start(self, budget: int, size: int) -> int:
+        """Connections a layer begins with, of ``size`` possible ones."""
+        return budget
+
+    def wanted(self, layer: LayerView, moment: Moment) -> int:
+        """Connections a layer has after the update at a moment; over all layers only the sum holds."""
+        return layer.budget
+
+    def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
+        """The topology a layer begins with.
+
+        Args:
+            name: the layer's, for messages.
+            weight: the dense layer's initial weights, ``[out_features, in_features]``.
+            budget: connections the layer is to have in the end.
+            generator: the only source of randomness.
+        """
+        shape = (weight.shape[0], weight.shape[1])
+        return random_edges(shape, self.start(budget, weight.numel()), generator)
+
+    def schedule(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Schedule | None:
+        """When to update, from the user's options over the defaults; None for never.
+
+        ``schedule="itop"`` stands for the settings of Liu et al. (2021) for this kind of growth.
+        """
+        if not self.dynamic:
+            return None
+        settings = {**defaults, **options}
+        if settings.get("schedule") == "itop":
+            itop = {"update_interval": ITOP_INTERVALS[self.needs_dense_gradient], "drop_fraction": 0.5}
+            settings = {**settings, **itop, **options, "schedule": "constant"}
+        made = Schedule(**settings)
+        if self.ramps and made.end is None:
+            raise ConfigurationError(
+                f"{type(self).__name__} changes the number of connections up to `end`, the last update's step, which "
+                "is not set."
+            )
+        return made
+
+    @abstractmethod
+    def update(self, update: Update) -> Sequence[Rewire | None]:
+        """The rewiring of each layer, None where there is nothing to do."""
+
+    def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
+        """Values of the connections that ``rewire`` grows, ``[grown]``; their moments are zero."""
+        return layer.weight.new_zeros(int((rewire.source < 0).sum()))
+
+    def before_step(self, layer: LayerView) -> None:
+        """With ``every_step``: before each optimizer step; may change ``layer.gradient`` in place."""
+
+    def after_step(self, layer: LayerView) -> None:
+        """With ``every_step``: after each optimizer step; may change ``layer.weight`` in place."""
+
+
+class ExchangeRule(TopologyRule):
+    """Drops some connections of a layer and grows as many. Layers that have every connection are left alone."""
+
     keep_regrown: bool = False
     """Whether a connection that is dropped and grown at once keeps its value and moments."""
-    published: ClassVar[dict[str, Any]] = {}
-    """The paper's schedule for supervised learning: ``update_interval``, ``drop_fraction``, ``schedule``."""
 
     @abstractmethod
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
@@ -59,62 +108,21 @@ class TopologyRule(ABC):
     def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
         """``count`` linear positions to grow, none of them in ``survivors`` (sorted, int64)."""
 
-    def update(self, layer: LayerView, fraction: float) -> Rewire | None:
-        """The rewiring of one layer, or None where there is nothing to do."""
+    def update(self, update: Update) -> Sequence[Rewire | None]:
+        return [self.exchange(layer, update.moment.fraction) for layer in update.layers]
+
+    def exchange(self, layer: LayerView, fraction: float) -> Rewire | None:
+        """The rewiring of one layer."""
         if layer.edges.nnz == layer.edges.size:
             return None
-        if not bool(torch.isfinite(layer.weight).all()):
-            raise ConfigurationError(
-                f"Layer {layer.name!r} has weights that are not finite: training has diverged. Lower the learning "
-                "rate or clip gradients."
-            )
-        drop = self.drop(layer, fraction)
-        if len(drop) == 0:
-            return None
-        survives = torch.ones(layer.edges.nnz, dtype=torch.bool, device=drop.device)
-        survives[drop] = False
-        grown = self.grow(layer, layer.edges.ids[survives], len(drop))
-        return Rewire.exchange(layer.edges, drop, grown, self.keep_regrown)
+        return replace(layer, self.drop(layer, fraction), self)
 
 
-def smallest(scores: Tensor, count: int) -> Tensor:
-    """Indices of the ``count`` smallest, ties by index, never more. O(n)."""
-    if count <= 0:
-        return torch.empty(0, dtype=torch.int64, device=scores.device)
-    if count >= len(scores):
-        return torch.arange(len(scores), device=scores.device)
-    threshold = scores.kthvalue(count).values
-    below = (scores < threshold).nonzero().squeeze(1)
-    ties = (scores == threshold).nonzero().squeeze(1)
-    return torch.cat([below, ties[: count - len(below)]]).sort().values
-
-
-def magnitude_drop(layer: LayerView, fraction: float) -> Tensor:
-    """The ⌊ζ·nnz⌋ connections of smallest |w|."""
-    return smallest(layer.weight.detach().abs(), int(fraction * layer.edges.nnz))
-
-
-def random_growth(layer: LayerView, survivors: Tensor, count: int) -> Tensor:
-    """Uniform among all positions no survivor occupies, just-dropped ones included."""
-    return random_free(survivors, layer.edges.size, count, layer.generator)
-
-
-def gradient_growth(layer: LayerView, survivors: Tensor, count: int) -> Tensor:
-    """The largest |dense gradient| among the positions no survivor occupies, ties by position.
-
-    Tiles of the dense gradient stream through a running top-k; O(tile + count) memory.
-    """
-    cols = layer.edges.shape[1]
-    best_score = torch.empty(0, dtype=layer.weight.dtype, device=layer.weight.device)
-    best_id = torch.empty(0, dtype=torch.int64, device=layer.weight.device)
-    for first, tile in layer.probe.tiles():
-        score = tile.abs().reshape(-1)
-        begin, end = torch.searchsorted(survivors, torch.tensor([first * cols, first * cols + len(score)])).tolist()
-        score[survivors[begin:end] - first * cols] = -1.0
-        chosen = smallest(-score, count)
-        chosen = chosen[score[chosen] >= 0]
-        best_score = torch.cat([best_score, score[chosen]])
-        best_id = torch.cat([best_id, chosen + first * cols])
-        keep = smallest(-best_score, count)
-        best_score, best_id = best_score[keep], best_id[keep]
-    return best_id
+def replace(layer: LayerView, drop: Tensor, rule: ExchangeRule) -> Rewire | None:
+    """Drop these slots and let the rule grow as many."""
+    if len(drop) == 0:
+        return None
+    survives = torch.ones(layer.edges.nnz, dtype=torch.bool, device=drop.device)
+    survives[drop] = False
+    grown = rule.grow(layer, layer.edges.ids[survives], len(drop))
+    return Rewire.exchange(layer.edges, drop, grown, rule.keep_regrown)

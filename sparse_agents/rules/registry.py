@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import TopologyRule
+from sparse_agents.rules.blocked import Blocked, block_shape
 
 RULES: dict[str, type[TopologyRule]] = {}
 
@@ -23,11 +25,24 @@ def register(name: str, rule: Rule) -> Rule:
     return rule
 
 
-def make_rule(name: str, **options: Any) -> TopologyRule:
-    """The rule of that name with its own options."""
+def make_rule(
+    name: str, *, block_size: int | Sequence[int] | str | None = None, **options: Any
+) -> TopologyRule:  # fmt: skip
+    """The rule of that name with its own options, over blocks where a ``block_size`` is given.
+
+    Args:
+        name: one of ``RULES``.
+        block_size: ``4``: blocks of four units that share an input; ``(r, c)``: r units by c inputs; ``"unit"``: all
+            inputs of a unit, which comes or goes as a whole.
+        options: the rule's own.
+
+    Raises:
+        ConfigurationError: unknown rule or option, or a rule that cannot work on blocks.
+    """
     if name not in RULES:
         raise unknown("topology", name, RULES)
     try:
-        return RULES[name](**options)
+        rule = RULES[name](**options)
     except TypeError as error:
         raise ConfigurationError(f"topology={name!r} does not take these options: {error}.") from None
+    return rule if block_size is None else Blocked(rule, block_shape(block_size))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
-from sparse_agents.rules.base import LayerView, TopologyRule, gradient_growth, magnitude_drop
+from sparse_agents.rules.base import ExchangeRule
+from sparse_agents.rules.scores import gradient_growth, magnitude_drop
+from sparse_agents.rules.view import LayerView
 
 
-class RigL(TopologyRule):
+class RigL(ExchangeRule):
     """Remove the smallest weights, grow where the dense gradient is largest.
 
     Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, algorithm 1. Every ΔT
@@ -20,10 +22,10 @@ class RigL(TopologyRule):
     Differences from the authors' code: ties go by slot, where they add noise of 1e-5 to the scores.
     """
 
-    needs_dense_gradient: ClassVar[bool] = True
-    replaces_step: ClassVar[bool] = True
+    needs_dense_gradient = True
+    replaces_step = True
     keep_regrown = True
-    published: ClassVar[dict[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
+    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
         return magnitude_drop(layer, fraction)

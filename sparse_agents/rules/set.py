@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparse_agents.rules.base import LayerView, TopologyRule, random_growth, smallest
+from sparse_agents.rules.base import ExchangeRule
+from sparse_agents.rules.scores import random_growth, smallest
+from sparse_agents.rules.view import LayerView
 
 
-class SET(TopologyRule):
+class SET(ExchangeRule):
     """Remove the weights nearest zero, each sign separately, and grow as many at random.
 
     Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse connectivity
@@ -27,13 +29,13 @@ class SET(TopologyRule):
             DS-TD3's code does with the value.
     """
 
-    published: ClassVar[dict[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
     def __init__(self, keep_regrown: bool = False) -> None:
         self.keep_regrown = keep_regrown
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
-        weight = layer.weight.detach()
+        weight = layer.weight
         negative = weight < 0
         slots = []
         for sign in (~negative, negative):

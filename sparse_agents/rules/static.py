@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
 
-from torch import Tensor
-
-from sparse_agents.rules.base import LayerView, TopologyRule
+from sparse_agents.rules.base import TopologyRule
+from sparse_agents.rules.view import Update
+from sparse_agents.topology import Rewire
 
 
 class Static(TopologyRule):
     """Sparse from the start, never rewired: the baseline every dynamic rule has to beat."""
 
-    dynamic: ClassVar[bool] = False
+    dynamic = False
 
-    def drop(self, layer: LayerView, fraction: float) -> Tensor:
-        return layer.edges.ids[:0]
-
-    def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
-        return layer.edges.ids[:0]
+    def update(self, update: Update) -> Sequence[Rewire | None]:
+        return [None] * len(update.layers)

@@ -5,18 +5,20 @@ from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
 from sparse_agents.topology.rewire import Rewire
 from sparse_agents.topology.sampling import distinct, random_edges, random_free
-from sparse_agents.topology.schedules import ANNEALING, Schedule
+from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
 
 __all__ = [
     "ANNEALING",
     "DISTRIBUTIONS",
     "Budget",
     "Edges",
+    "Moment",
     "Rewire",
     "Schedule",
     "Topology",
     "Transpose",
     "allocate",
+    "cubic",
     "distinct",
     "full_edges",
     "random_edges",

@@ -50,6 +50,17 @@ class Rewire:
         again = int(regrown.sum())
         return cls(Edges.from_ids(ids, old.shape), source[order], len(drop) - again, len(grow) - again)
 
+    @classmethod
+    def to(cls, old: Edges, ids: Tensor) -> Rewire:
+        """From ``old`` to the connections at ``ids`` (sorted, distinct, int64); those that stay keep everything."""
+        place = torch.searchsorted(old.ids, ids).clamp(max=max(old.nnz - 1, 0))
+        stays = old.ids[place] == ids
+        kept = int(stays.sum())
+        return cls(
+            Edges.from_ids(ids, old.shape), place.where(stays, torch.full_like(place, -1)), old.nnz - kept,
+            len(ids) - kept,
+        )  # fmt: skip
+
     def follow(self, tensor: Tensor, fill: float = 0.0) -> Tensor:
         """Any per-slot tensor, ``[old nnz, ...]``, in the new slots; ``fill`` on new edges."""
         moved = tensor[self.source.clamp(min=0)] if len(tensor) else tensor.new_zeros(len(self.source))

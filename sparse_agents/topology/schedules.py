@@ -20,7 +20,29 @@ def _linear(progress: float) -> float:
     return 1 - progress
 
 
+def cubic(start: float, final: float, progress: float) -> float:
+    """``final + (start − final)(1 − progress)³``: fast first, while much is redundant (Zhu & Gupta 2017, eq. 1)."""
+    return final + (start - final) * (1 - progress) ** 3
+
+
 ANNEALING = {"constant": _constant, "cosine": _cosine, "linear": _linear}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the run an update happens.
+
+    Attributes:
+        step: optimizer steps taken, this one included.
+        number: of the update, 0 for the first.
+        fraction: ζ, the fraction of connections to replace.
+        progress: 0 at the first update, 1 at the last; 0 throughout where no end is set.
+    """
+
+    step: int
+    number: int
+    fraction: float
+    progress: float
 
 
 @dataclass
@@ -72,3 +94,13 @@ class Schedule:
             return self.drop_fraction
         span = max(self.end - self.first, 1)
         return self.drop_fraction * ANNEALING[self.schedule](min(max((step - self.first) / span, 0.0), 1.0))
+
+    def progress(self, step: int) -> float:
+        """0 at the first update, 1 at the last, so that what is to be reached is reached exactly."""
+        if self.end is None:
+            return 0.0
+        last = self.end - (self.end - self.first) % self.update_interval
+        return 1.0 if step >= last else max((step - self.first) / (last - self.first), 0.0)
+
+    def at(self, step: int) -> Moment:
+        return Moment(step, (step - self.first) // self.update_interval, self.fraction(step), self.progress(step))

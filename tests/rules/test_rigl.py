@@ -20,7 +20,7 @@ def view(weights: list[float], mask: list[list[int]], gradient: list[list[float]
 
 
 def new_dense(layer: LayerView, fraction: float) -> tuple[Tensor, Tensor]:
-    rewire = RigL().update(layer, fraction)
+    rewire = RigL().exchange(layer, fraction)
     assert rewire is not None
     return rewire.edges.mask(), rewire.edges.dense(rewire.follow(layer.weight))
 
@@ -48,13 +48,13 @@ def test_ties_go_by_position() -> None:
 def test_counts_of_the_rewire() -> None:
     """What returns is neither dropped nor grown."""
     layer = view([0.1, -0.5, 0.4, -0.2], [[1, 1, 0], [0, 1, 1]], [[5.0, 0.0, 0.3], [-0.7, 0.0, 0.1]])
-    rewire = RigL().update(layer, 0.5)
+    rewire = RigL().exchange(layer, 0.5)
     assert rewire is not None
     assert (rewire.dropped, rewire.grown) == (1, 1)
 
 
 def test_full_layer_is_left_alone() -> None:
-    assert RigL().update(view([0.1, 0.2], [[1, 1]], [[1.0, 1.0]]), 0.5) is None
+    assert RigL().exchange(view([0.1, 0.2], [[1, 1]], [[1.0, 1.0]]), 0.5) is None
 
 
 def test_tiles_do_not_change_the_choice(monkeypatch: object) -> None:

@@ -39,7 +39,7 @@ def test_zero_counts_as_positive() -> None:
 
 def test_update_keeps_the_count_and_the_survivors() -> None:
     layer = view([0.1, -0.2, 0.5, -0.9], [[1, 1, 0, 0], [0, 1, 1, 0]])
-    rewire = SET().update(layer, 0.5)
+    rewire = SET().exchange(layer, 0.5)
     assert rewire is not None
     assert rewire.edges.nnz == 4
     moved = rewire.follow(layer.weight)
@@ -54,7 +54,7 @@ def test_growth_may_return_a_dropped_connection_and_then_resets_it() -> None:
     returned = 0
     for seed in range(40):
         layer = view([0.1, 0.5, 0.6], [[1, 1, 1, 0]], seed)
-        rewire = SET().update(layer, 0.34)
+        rewire = SET().exchange(layer, 0.34)
         assert rewire is not None
         dense = rewire.edges.dense(rewire.follow(layer.weight))[0]
         assert dense[0] == 0
@@ -66,23 +66,23 @@ def test_keep_regrown_keeps_the_value() -> None:
     kept = set()
     for seed in range(40):
         layer = view([0.1, 0.5, 0.6], [[1, 1, 1, 0]], seed)
-        rewire = SET(keep_regrown=True).update(layer, 0.34)
+        rewire = SET(keep_regrown=True).exchange(layer, 0.34)
         assert rewire is not None
         kept.add(round(float(rewire.edges.dense(rewire.follow(layer.weight))[0, 0]), 3))
     assert kept == {0.0, 0.1}
 
 
 def test_full_layer_is_left_alone() -> None:
-    assert SET().update(view([0.1, 0.2, 0.3, 0.4], [[1, 1], [1, 1]]), 0.5) is None
+    assert SET().exchange(view([0.1, 0.2, 0.3, 0.4], [[1, 1], [1, 1]]), 0.5) is None
 
 
 def test_too_few_to_drop_is_no_update() -> None:
-    assert SET().update(view([0.1, -0.2], [[1, 0, 1]]), 0.3) is None
+    assert SET().exchange(view([0.1, -0.2], [[1, 0, 1]]), 0.3) is None
 
 
 def test_diverged_weights_are_named() -> None:
     with pytest.raises(ValueError, match="'layer' has weights that are not finite"):
-        SET().update(view([0.1, float("nan")], [[1, 0, 1]]), 0.5)
+        SET().exchange(view([0.1, float("nan")], [[1, 0, 1]]), 0.5)
 
 
 def test_growth_is_uniform_over_free_places() -> None:
@@ -92,7 +92,7 @@ def test_growth_is_uniform_over_free_places() -> None:
     edges = Edges.from_mask(torch.tensor([[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]], dtype=torch.bool))
     for _ in range(4000):
         layer = LayerView("layer", edges, torch.tensor([0.1, 0.5, 0.6]), GradientProbe(), generator)
-        rewire = SET().update(layer, 0.34)
+        rewire = SET().exchange(layer, 0.34)
         assert rewire is not None
         counts += rewire.edges.mask()[0]
     assert counts[1] == counts[2] == 4000

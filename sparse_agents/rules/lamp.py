@@ -1,0 +1,40 @@
+"""Layer-adaptive magnitude pruning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparse_agents.rules.pruning import PruningRule
+from sparse_agents.rules.view import LayerView
+
+
+class LAMP(PruningRule):
+    """From dense to the budget along a cubic curve, the lowest LAMP scores over all layers going first.
+
+    Lee, Park, Mo, Ahn, Shin, "Layer-adaptive Sparsity for the Magnitude-based Pruning", ICLR 2021, eq. 3:
+    w² divided by the sum of the squares of the weights of its layer that are not smaller.
+
+    Differences from the authors' code: pruning is gradual, where theirs prunes, retrains and repeats.
+    """
+
+    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 1.0, "schedule": "constant"}
+
+    def __init__(self) -> None:
+        super().__init__(scope="global")
+
+    def score(self, layer: LayerView) -> Tensor:
+        return lamp_score(layer.weight)
+
+
+def lamp_score(weight: Tensor) -> Tensor:
+    """Of each entry of a vector, in (0, 1]; of equal magnitudes the later one counts as larger. float64."""
+    square = weight.double() ** 2
+    order = square.argsort(stable=True)
+    ascending = square[order]
+    not_smaller = ascending.flip(0).cumsum(0).flip(0)
+    score = torch.empty_like(square)
+    score[order] = torch.where(not_smaller > 0, ascending / not_smaller, torch.zeros_like(ascending))
+    return score

@@ -1,0 +1,93 @@
+"""N connections in every group of M."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.rules.base import ExchangeRule
+from sparse_agents.rules.scores import magnitude_drop
+from sparse_agents.rules.view import LayerView
+from sparse_agents.topology import Edges, Moment
+
+GROWTHS = ("gradient", "random")
+
+
+class NM(ExchangeRule):
+    """N:M sparsity: each unit has N connections among every M neighbouring inputs, at every moment.
+
+    The pattern of Zhou et al., "Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch", ICLR 2021,
+    whose method keeps all M weights. Here, as everywhere in this library, only the N are stored: an update drops the
+    ⌊ζ·nnz⌋ smallest |w| and grows as many within the groups that lost them, by |dense gradient| (as RigL does) or
+    at random (as SET does). N is what the layer's share of the sparsity comes to, at least 1.
+
+    Args:
+        m: inputs in a group; has to divide every sparse layer's ``in_features``.
+        growth: ``"gradient"`` or ``"random"``.
+        dynamic: whether connections move at all.
+    """
+
+    blocks = False
+    keep_regrown = True
+    published: Mapping[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+
+    def __init__(self, m: int = 8, growth: str = "gradient", dynamic: bool = True) -> None:
+        if m < 2:
+            raise ConfigurationError(f"m={m}: a group has at least 2 inputs.")
+        if growth not in GROWTHS:
+            raise unknown("growth", growth, GROWTHS)
+        self.m, self.growth, self.dynamic = m, growth, dynamic
+        self.needs_dense_gradient = dynamic and growth == "gradient"
+
+    def start(self, budget: int, size: int) -> int:
+        return min(max(1, round(budget * self.m / size)), self.m) * size // self.m
+
+    def wanted(self, layer: LayerView, moment: Moment) -> int:
+        return layer.start
+
+    def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
+        rows, cols = weight.shape
+        if cols % self.m:
+            raise ConfigurationError(
+                f"Layer {name!r} has {cols} inputs, which groups of m={self.m} do not divide. Choose another m, or "
+                "leave the layer dense with `exclude`."
+            )
+        groups = weight.numel() // self.m
+        n = self.start(budget, weight.numel()) // groups
+        chosen = torch.rand(groups, self.m, generator=generator).argsort(dim=1)[:, :n]
+        ids = (chosen + torch.arange(groups).unsqueeze(1) * self.m).flatten().sort().values
+        return Edges.from_ids(ids, (rows, cols))
+
+    def drop(self, layer: LayerView, fraction: float) -> Tensor:
+        return magnitude_drop(layer, fraction)
+
+    def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
+        n = layer.edges.nnz * self.m // layer.edges.size
+        groups = layer.edges.size // self.m
+        missing = n - torch.bincount(torch.div(survivors, self.m, rounding_mode="floor"), minlength=groups)
+        grown = []
+        for first, scores in self._scores(layer, missing):
+            begin, end = torch.searchsorted(survivors, torch.tensor([first, first + scores.numel()])).tolist()
+            scores.view(-1)[survivors[begin:end] - first] = -1.0
+            best = scores.argsort(dim=1, descending=True, stable=True)
+            wanted = missing[first // self.m : first // self.m + len(scores)]
+            take = torch.arange(self.m) < wanted.unsqueeze(1)
+            base = first + torch.arange(len(scores)).unsqueeze(1) * self.m
+            grown.append((best + base)[take])
+        return torch.cat(grown).sort().values
+
+    def _scores(self, layer: LayerView, missing: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """``(first position, [groups, m])``, none negative, of all groups."""
+        if self.growth == "random":
+            rows, cols = layer.edges.shape
+            step = max(1, (1 << 20) // cols)
+            for row in range(0, rows, step):
+                many = (min(step, rows - row) * cols) // self.m
+                yield row * cols, torch.rand(many, self.m, generator=layer.generator)
+            return
+        for row, tile in layer.probe.tiles():
+            yield row * layer.edges.shape[1], tile.abs().view(-1, self.m)

@@ -1,0 +1,19 @@
+"""The topology evolution of RLx2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparse_agents.rules.rigl import RigL
+
+
+class RLx2(RigL):
+    """RigL's update, at the pace of reinforcement learning.
+
+    Tan, Hu, Pan, Huang, Huang, "RLx2: Training a Sparse Deep Reinforcement Learning Model from Scratch", ICLR 2023,
+    section 4.1: half of the connections at first, annealed by a cosine, every 10,000 updates of each network; the
+    optimizer's step is left out there, and target networks take on the online network's connections.
+    """
+
+    published: Mapping[str, Any] = {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}

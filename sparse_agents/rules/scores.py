@@ -1,0 +1,92 @@
+"""Choosing connections by score, exactly as many as asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from sparse_agents.rules.view import LayerView
+from sparse_agents.topology import random_free
+
+
+def smallest(scores: Tensor, count: int) -> Tensor:
+    """Indices of the ``count`` smallest, ties by index, never more, sorted. O(n)."""
+    if count <= 0:
+        return torch.empty(0, dtype=torch.int64, device=scores.device)
+    if count >= len(scores):
+        return torch.arange(len(scores), device=scores.device)
+    threshold = scores.kthvalue(count).values
+    below = (scores < threshold).nonzero().squeeze(1)
+    ties = (scores == threshold).nonzero().squeeze(1)
+    return torch.cat([below, ties[: count - len(below)]]).sort().values
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """Indices of the ``count`` largest, ties by index, sorted."""
+    return smallest(-scores, count)
+
+
+def largest_of_all(scores: Sequence[Tensor], count: int) -> list[Tensor]:
+    """Per layer, the indices that are among the ``count`` largest over all layers; each layer keeps at least one."""
+    lengths = [len(s) for s in scores]
+    kept = torch.zeros(sum(lengths), dtype=torch.bool)
+    everything = torch.cat(list(scores))
+    for first, score in zip(_starts(lengths), scores, strict=True):
+        if len(score):
+            kept[first + int(score.argmax())] = True
+    reserved = kept.clone()
+    rest = everything.masked_fill(reserved, -torch.inf)
+    kept[largest(rest, count - int(reserved.sum()))] = True
+    return [part.nonzero().squeeze(1) for part in kept.split(lengths)]
+
+
+def _starts(lengths: Sequence[int]) -> list[int]:
+    return [sum(lengths[:i]) for i in range(len(lengths))]
+
+
+def magnitude_drop(layer: LayerView, fraction: float) -> Tensor:
+    """The ⌊ζ·nnz⌋ connections of smallest |w|."""
+    return smallest(layer.weight.abs(), int(fraction * layer.edges.nnz))
+
+
+def random_growth(layer: LayerView, survivors: Tensor, count: int) -> Tensor:
+    """Uniform among all positions no survivor occupies, just-dropped ones included."""
+    return random_free(survivors, layer.edges.size, count, layer.generator)
+
+
+def gradient_growth(layer: LayerView, survivors: Tensor, count: int) -> Tensor:
+    """The largest |dense gradient| among the positions no survivor occupies, ties by position."""
+    return best_free(((first, tile.abs_()) for first, tile in layer.probe.tiles()), layer, survivors, count)
+
+
+def best_free(
+    tiles: Iterable[tuple[int, Tensor]], layer: LayerView, taken: Tensor, count: int, *, at_least: float = 0.0
+) -> Tensor:
+    """The positions of largest score that are not ``taken`` (sorted), ties by position.
+
+    Tiles stream through a running top-k: O(tile + count) memory. Fewer than ``count`` where fewer score
+    ``at_least`` that.
+
+    Args:
+        tiles: ``(first row, scores [rows, in_features])``; a tile is overwritten.
+        layer: whose positions they are.
+        taken: linear positions out of the question.
+        count: how many.
+        at_least: lowest score that is good enough, not negative.
+    """
+    cols = layer.edges.shape[1]
+    best_score = torch.empty(0, dtype=layer.weight.dtype, device=layer.weight.device)
+    best_id = torch.empty(0, dtype=torch.int64, device=layer.weight.device)
+    for first, tile in tiles:
+        score = tile.reshape(-1)
+        begin, end = torch.searchsorted(taken, torch.tensor([first * cols, first * cols + len(score)])).tolist()
+        score[taken[begin:end] - first * cols] = -1.0
+        chosen = largest(score, count)
+        chosen = chosen[score[chosen] >= at_least]
+        best_score = torch.cat([best_score, score[chosen]])
+        best_id = torch.cat([best_id, chosen + first * cols])
+        keep = largest(best_score, count)
+        best_score, best_id = best_score[keep], best_id[keep]
+    return best_id
