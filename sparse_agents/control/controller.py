@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparse_agents.control.optimizer_state import holds, learning_rate, map_moments
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import SparseLinear
+from sparse_agents.ops import CurvatureProbe
 from sparse_agents.rules import LayerView, Memory, TopologyRule, Update
 from sparse_agents.topology import Rewire, Schedule
 
@@ -61,6 +62,7 @@ class TopologyController(nn.Module):
         self.paths = tuple(dict(path) for path in paths)
         self.memory = Memory()
         self.memories = {name: Memory() for name in layers}
+        self._curvature = CurvatureProbe()
         self.generator = torch.Generator().manual_seed(seed)
         self.listeners: list[RewireListener] = []
         self._optimizers: list[torch.optim.Optimizer] = []
@@ -126,7 +128,8 @@ class TopologyController(nn.Module):
         self._arm()
 
     def _arm(self) -> None:
-        """Have the next backward leave the dense gradient, when the next step will want it."""
+        """Have the next backward leave what the next step will want of it."""
+        self._arm_curvature()
         if not self.rule.needs_dense_gradient:
             return
         wanted = self.rule.every_step or self._due(self.steps + 1)
@@ -135,6 +138,13 @@ class TopologyController(nn.Module):
                 layer.probe.arm(layer.weight)
             elif not wanted and layer.probe.armed:
                 layer.probe.disarm()
+
+    def _arm_curvature(self) -> None:
+        wanted = self.rule.needs_curvature and self._due(self.steps + 1)
+        if wanted and not self._curvature.armed:
+            self._curvature.arm([layer.weight for layer in self.layers.values()])
+        elif not wanted and self._curvature.armed:
+            self._curvature.disarm()
 
     def _views(self) -> list[LayerView]:
         """Not those whose dense gradient the rule needs and no backward has left."""
@@ -156,6 +166,7 @@ class TopologyController(nn.Module):
             start=self.starts[name],
             budget=self.budgets[name],
             gradient=layer.weight.grad,
+            curvature=self._curvature.products[list(self.layers).index(name)] if self._curvature.products else None,
             moments=optimizer.state.get(layer.weight, {}),
             learning_rate=learning_rate(optimizer, layer.weight),
             memory=self.memories[name],

@@ -88,7 +88,9 @@ class SparseLinear(nn.Module):
         linear = nn.Linear(self.in_features, self.out_features, self.bias is not None,
                            device=self.weight.device, dtype=self.weight.dtype)  # fmt: skip
         with torch.no_grad():
-            linear.weight.copy_(self.topology.edges.dense(self.weight))
+            active = self.topology.edges.active
+            used = self.weight if active is None else self.weight * active
+            linear.weight.copy_(self.topology.edges.dense(used))
             if self.bias is not None and linear.bias is not None:
                 linear.bias.copy_(self.bias)
         _keep_frozen(self, linear)

@@ -1,6 +1,7 @@
 """Sparse operations: compiled kernels, the reference beside them, and the choice between."""
 
 from sparse_agents.ops.chain import Chain, apply_chain
+from sparse_agents.ops.curvature import CurvatureProbe
 from sparse_agents.ops.library import BackendInfo, backend_info, select_isa, supported_isas
 from sparse_agents.ops.native import ACTIVATIONS, MAX_LAYERS, NativeNetwork
 from sparse_agents.ops.probe import GradientProbe
@@ -10,6 +11,7 @@ __all__ = [
     "MAX_LAYERS",
     "BackendInfo",
     "Chain",
+    "CurvatureProbe",
     "GradientProbe",
     "NativeNetwork",
     "apply_chain",

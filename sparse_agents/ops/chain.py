@@ -11,7 +11,7 @@ from torch import Tensor
 from sparse_agents.ops import reference
 from sparse_agents.ops.library import library
 from sparse_agents.ops.native import ACTIVATIONS, DTYPES, NativeNetwork
-from sparse_agents.ops.probe import GradientProbe
+from sparse_agents.ops.probe import GradientProbe, Pair
 from sparse_agents.topology import Edges, Topology, full_edges
 
 _REFERENCE_ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
@@ -44,6 +44,7 @@ class Chain:
         self.edges: tuple[Edges, ...] = tuple(
             full_edges(shape) if t is None else t.edges for t, shape in zip(topologies, shapes, strict=True)
         )
+        self.partial = [e.active for e in self.edges] if any(e.active is not None for e in self.edges) else None
         self._watched = [(t, e) for t, e in zip(self.topologies, self.edges, strict=True) if t is not None]
         self._native: dict[torch.dtype, NativeNetwork] = {}
 
@@ -84,6 +85,11 @@ def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequ
     First derivatives are native where a kernel library is loaded; higher ones use the reference.
     """
     _check_input(chain, x, weights, biases)
+    if chain.partial is not None:
+        weights = [
+            w if active is None else w - (w * ~active).detach()  # the gradient reaches resting connections, too
+            for w, active in zip(weights, chain.partial, strict=True)
+        ]
     network = chain.native(x)
     if network is None:
         return _reference_chain(chain, x, weights, biases)
@@ -131,15 +137,16 @@ def _reference_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases:
         if bias is not None:
             h = h + bias.unsqueeze(1)
         if probe is not None and probe.armed and h.requires_grad:
-            h.register_hook(_recorder(probe, weights[i], below.detach()))
+            y = _REFERENCE_ACTIVATIONS[chain.activations[i]](h.detach())
+            h.register_hook(_recorder(probe, weights[i], below.detach(), y))
         h = _REFERENCE_ACTIVATIONS[chain.activations[i]](h)
     if h.requires_grad:
         h.register_hook(lambda grad: chain.require_current())
     return h.t()
 
 
-def _recorder(probe: GradientProbe, weight: Tensor, x: Tensor) -> Any:
-    return lambda grad: probe.record(weight, x, grad.detach())
+def _recorder(probe: GradientProbe, weight: Tensor, x: Tensor, y: Tensor) -> Any:
+    return lambda grad: probe.record(weight, Pair(x, grad.detach(), y))
 
 
 class _NativeChain(torch.autograd.Function):
@@ -203,6 +210,6 @@ def _native_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]
         for i in armed:
             probe = chain.probes[i]
             assert probe is not None
-            below = network.features(ctx.workspace, batch, i)
-            probe.record(parameters[i], below, network.features(grad_workspace, batch, i + 1))
+            x_i, y_i = (network.features(ctx.workspace, batch, boundary) for boundary in (i, i + 1))
+            probe.record(parameters[i], Pair(x_i, network.features(grad_workspace, batch, i + 1), y_i))
     return (None, None, grad_x, *gradients)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +11,16 @@ from torch import Tensor
 TILE_ELEMENTS = 1 << 20
 
 
+class Pair(NamedTuple):
+    """What one backward says of a layer."""
+
+    x: Tensor  # [in_features, samples]
+    grad: Tensor  # [out_features, samples], of the output before the activation
+    y: Tensor  # [out_features, samples], after it
+
+
 class GradientProbe:
-    """Catches a layer's (input, output gradient) pairs while armed.
+    """Catches a layer's inputs and output gradients while armed.
 
     The pairs live exactly as long as the weight's ``.grad``: a backward that adds to ``.grad`` adds
     pairs, the first one after ``zero_grad`` starts anew. So at the optimizer's step they multiply out
@@ -21,8 +30,8 @@ class GradientProbe:
 
     def __init__(self) -> None:
         self.armed = False
-        self._pairs: list[tuple[Tensor, Tensor]] = []
-        self._pending: list[tuple[int, Tensor, Tensor]] = []
+        self._pairs: list[Pair] = []
+        self._pending: list[tuple[int, Pair]] = []
         self._fresh = True
         self._version = -1
         self._handle: torch.utils.hooks.RemovableHandle | None = None
@@ -41,25 +50,32 @@ class GradientProbe:
             self._handle.remove()
             self._handle = None
 
-    def record(self, weight: Tensor, x: Tensor, grad_output: Tensor) -> None:
-        """From within a backward. ``x``: [in_features, batch], ``grad_output``: [out_features, batch]."""
+    def record(self, weight: Tensor, pair: Pair) -> None:
+        """From within a backward."""
         zeroed = weight.grad is not None and weight.grad._version != self._version and not bool(weight.grad.any())
         self._fresh = weight.grad is None or zeroed
-        self._pending.append((torch._C._current_graph_task_id(), x, grad_output))
+        self._pending.append((torch._C._current_graph_task_id(), pair))
 
     def _accumulated(self, weight: Tensor) -> None:
         """A backward has added to ``.grad``: its pairs count. Those of one that only returned gradients do not."""
         backward = torch._C._current_graph_task_id()
         if self._fresh:
             self._pairs.clear()
-        self._pairs += [(x, grad) for task, x, grad in self._pending if task == backward]
+        self._pairs += [pair for task, pair in self._pending if task == backward]
         self._pending.clear()
         assert weight.grad is not None
         self._version = weight.grad._version
 
     @property
-    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+    def pairs(self) -> list[Pair]:
         return self._pairs
+
+    def activations(self) -> tuple[Tensor, Tensor]:
+        """Of the inputs, ``[in_features, samples]``, and the outputs, ``[out_features, samples]``.
+
+        Outputs with the activation that was computed in one operation with the layer.
+        """
+        return torch.cat([pair.x for pair in self._pairs], 1), torch.cat([pair.y for pair in self._pairs], 1)
 
     def tiles(self, multiple: int = 1) -> Iterator[tuple[int, Tensor]]:
         """The dense gradient in blocks of whole rows: ``(first row, [rows, in_features])``.
@@ -67,12 +83,12 @@ class GradientProbe:
         Args:
             multiple: every block but the last has a multiple of so many rows.
         """
-        rows, cols = self._pairs[0][1].shape[0], self._pairs[0][0].shape[0]
+        rows, cols = self._pairs[0].grad.shape[0], self._pairs[0].x.shape[0]
         step = max(1, TILE_ELEMENTS // (cols * multiple)) * multiple
         for first in range(0, rows, step):
             block = torch.zeros(0)
-            for index, (x, grad) in enumerate(self._pairs):
-                part = grad[first : first + step] @ x.t()
+            for index, pair in enumerate(self._pairs):
+                part = pair.grad[first : first + step] @ pair.x.t()
                 block = part if index == 0 else block + part
             yield first, block
 

@@ -68,13 +68,10 @@ class Member:
                 present, dense = present + module.weight.numel(), dense + module.weight.numel()
         return present, dense
 
-
     def paths(self) -> list[dict[str, SparseLinear | nn.Linear]]:
         """From the input to each output layer, through all the others in order, by full name."""
         layers = {
-            name: module
-            for name, module in self.online.named_modules()
-            if isinstance(module, SparseLinear | nn.Linear)
+            name: module for name, module in self.online.named_modules() if isinstance(module, SparseLinear | nn.Linear)
         }
         trunk = {f"{self.prefix}.{n}": layer for n, layer in layers.items() if n not in self.outputs}
         return [{**trunk, f"{self.prefix}.{n}": layers[n]} for n in self.outputs]

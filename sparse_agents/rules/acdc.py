@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class ACDC(PruningRule):
         scope: see :class:`PruningRule`.
     """
 
-    published: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 1.0, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 1.0, "schedule": "constant"}
 
     def __init__(self, scope: str = "global") -> None:
         super().__init__(scope)

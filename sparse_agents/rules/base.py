@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class TopologyRule(ABC):
     """Whether the topology ever changes."""
     needs_dense_gradient: bool = False
     """Whether ``update`` reads ``layer.probe``."""
+    needs_curvature: bool = False
+    """Whether ``update`` reads ``layer.curvature``."""
     every_step: bool = False
     """Whether ``before_step`` and ``after_step`` are called."""
     replaces_step: bool = False
@@ -37,7 +39,7 @@ class TopologyRule(ABC):
     """Whether the number of connections changes between the first update and the last, so that an end is needed."""
     blocks: bool = True
     """Whether blocks of connections can stand for connections (``block_size``)."""
-    published: Mapping[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
     """The paper's schedule for supervised learning."""
 
     def start(self, budget: int, size: int) -> int:
@@ -87,10 +89,10 @@ class TopologyRule(ABC):
         """Values of the connections that ``rewire`` grows, ``[grown]``; their moments are zero."""
         return layer.weight.new_zeros(int((rewire.source < 0).sum()))
 
-    def before_step(self, layer: LayerView) -> None:
+    def before_step(self, layer: LayerView) -> None:  # noqa: B027  most rules do nothing here
         """With ``every_step``: before each optimizer step; may change ``layer.gradient`` in place."""
 
-    def after_step(self, layer: LayerView) -> None:
+    def after_step(self, layer: LayerView) -> None:  # noqa: B027
         """With ``every_step``: after each optimizer step; may change ``layer.weight`` in place."""
 
 

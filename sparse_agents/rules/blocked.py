@@ -49,7 +49,6 @@ class Blocked(TopologyRule):
         self.needs_dense_gradient = rule.needs_dense_gradient
         self.replaces_step = rule.replaces_step
         self.ramps = rule.ramps
-        self.published = rule.published
 
     def schedule(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Schedule | None:
         return self.rule.schedule(options, defaults)
@@ -157,3 +156,6 @@ class _CoarseGradient:
         rows = self._grid.block[0]
         for first, tile in self._fine.tiles(rows * multiple):
             yield first // rows, self._grid.cut(tile).abs().sum((1, 3))
+
+    def activations(self) -> tuple[Tensor, Tensor]:
+        return self._fine.activations()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class DSR(TopologyRule):
         tolerance: δ.
     """
 
-    published: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 0.01, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.01, "schedule": "constant"}
 
     def __init__(self, threshold: float = 1e-3, tolerance: float = 0.1) -> None:
         if threshold <= 0:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -18,7 +19,7 @@ class GMP(PruningRule):
     ``end``.
     """
 
-    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 1.0, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 1.0, "schedule": "constant"}
 
     def score(self, layer: LayerView) -> Tensor:
         return layer.weight.abs()

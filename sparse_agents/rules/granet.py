@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -29,7 +29,7 @@ class GraNet(TopologyRule):
 
     needs_dense_gradient = True
     ramps = True
-    published: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 0.5, "schedule": "cosine"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.5, "schedule": "cosine"}
 
     def __init__(self, initial_density: float = 0.5, prune_until: float = 0.5) -> None:
         for name, value in (("initial_density", initial_density), ("prune_until", prune_until)):
@@ -48,8 +48,7 @@ class GraNet(TopologyRule):
         count = sum(self.wanted(layer, update.moment) for layer in layers)
         kept = largest_of_all([layer.weight.abs() for layer in layers], count)
         return [
-            self._regenerate(layer, slots, update.moment.fraction)
-            for layer, slots in zip(layers, kept, strict=True)
+            self._regenerate(layer, slots, update.moment.fraction) for layer, slots in zip(layers, kept, strict=True)
         ]
 
     @staticmethod

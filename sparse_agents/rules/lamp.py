@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ class LAMP(PruningRule):
     Differences from the authors' code: pruning is gradual, where theirs prunes, retrains and repeats.
     """
 
-    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 1.0, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 1.0, "schedule": "constant"}
 
     def __init__(self) -> None:
         super().__init__(scope="global")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
-from sparse_agents.rules.scores import magnitude_drop
+from sparse_agents.rules.scores import fill_groups, magnitude_drop
 from sparse_agents.rules.view import LayerView
 from sparse_agents.topology import Edges, Moment
 
@@ -33,7 +33,7 @@ class NM(ExchangeRule):
 
     blocks = False
     keep_regrown = True
-    published: Mapping[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
     def __init__(self, m: int = 8, growth: str = "gradient", dynamic: bool = True) -> None:
         if m < 2:
@@ -69,18 +69,9 @@ class NM(ExchangeRule):
         n = layer.edges.nnz * self.m // layer.edges.size
         groups = layer.edges.size // self.m
         missing = n - torch.bincount(torch.div(survivors, self.m, rounding_mode="floor"), minlength=groups)
-        grown = []
-        for first, scores in self._scores(layer, missing):
-            begin, end = torch.searchsorted(survivors, torch.tensor([first, first + scores.numel()])).tolist()
-            scores.view(-1)[survivors[begin:end] - first] = -1.0
-            best = scores.argsort(dim=1, descending=True, stable=True)
-            wanted = missing[first // self.m : first // self.m + len(scores)]
-            take = torch.arange(self.m) < wanted.unsqueeze(1)
-            base = first + torch.arange(len(scores)).unsqueeze(1) * self.m
-            grown.append((best + base)[take])
-        return torch.cat(grown).sort().values
+        return fill_groups(self._scores(layer), survivors, missing, self.m)
 
-    def _scores(self, layer: LayerView, missing: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def _scores(self, layer: LayerView) -> Iterator[tuple[int, Tensor]]:
         """``(first position, [groups, m])``, none negative, of all groups."""
         if self.growth == "random":
             rows, cols = layer.edges.shape

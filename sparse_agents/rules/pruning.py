@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ class OneShotRule(PruningRule):
 
     replaces_step = True
     ramps = False
-    published: Mapping[str, Any] = {}
+    published: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, batches: int = 1, scope: str = "global") -> None:
         super().__init__(scope)

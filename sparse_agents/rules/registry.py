@@ -11,10 +11,10 @@ from sparse_agents.rules.blocked import Blocked, block_shape
 
 RULES: dict[str, type[TopologyRule]] = {}
 
-Rule = TypeVar("Rule", bound=type[TopologyRule])
+Rule = TypeVar("Rule", bound=TopologyRule)
 
 
-def register(name: str, rule: Rule) -> Rule:
+def register(name: str, rule: type[Rule]) -> type[Rule]:
     """Make a rule available as ``topology=name``.
 
     Raises:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -25,7 +26,7 @@ class RigL(ExchangeRule):
     needs_dense_gradient = True
     replaces_step = True
     keep_regrown = True
-    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
         return magnitude_drop(layer, fraction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sparse_agents.rules.rigl import RigL
 
@@ -16,4 +16,4 @@ class RLx2(RigL):
     optimizer's step is left out there, and target networks take on the online network's connections.
     """
 
-    published: Mapping[str, Any] = {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}

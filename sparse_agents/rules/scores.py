@@ -90,3 +90,23 @@ def best_free(
         keep = largest(best_score, count)
         best_score, best_id = best_score[keep], best_id[keep]
     return best_id
+
+
+def fill_groups(tiles: Iterable[tuple[int, Tensor]], survivors: Tensor, missing: Tensor, width: int) -> Tensor:
+    """The best positions of every group, as many as it misses, ties by position; sorted.
+
+    Args:
+        tiles: ``(first position, scores [groups, width])``, none negative, over all positions; overwritten.
+        survivors: linear positions that are taken, sorted.
+        missing: ``[all groups]``, how many each group is to get.
+        width: positions in a group.
+    """
+    grown = []
+    for first, scores in tiles:
+        begin, end = torch.searchsorted(survivors, torch.tensor([first, first + scores.numel()])).tolist()
+        scores.view(-1)[survivors[begin:end] - first] = -1.0
+        wanted = missing[first // width : first // width + len(scores)]
+        best = scores.sort(dim=1, descending=True, stable=True)
+        take = torch.arange(width) < wanted.unsqueeze(1)
+        grown.append((best.indices + first + torch.arange(len(scores)).unsqueeze(1) * width)[take])
+    return torch.cat(grown).sort().values

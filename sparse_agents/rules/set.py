@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class SET(ExchangeRule):
             DS-TD3's code does with the value.
     """
 
-    published: dict[str, Any] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
     def __init__(self, keep_regrown: bool = False) -> None:
         self.keep_regrown = keep_regrown

@@ -13,10 +13,14 @@ from sparse_agents.topology import Edges, Moment, Rewire
 
 
 class DenseGradient(Protocol):
-    """The gradient a layer would have if it were dense, a tile at a time."""
+    """The gradient a layer would have if it were dense, a tile at a time; and the activations it was made from."""
 
     def tiles(self, multiple: int = 1) -> Iterator[tuple[int, Tensor]]:
         """``(first row, [rows, in_features])``, the number of rows a multiple but for the last tile."""
+        ...
+
+    def activations(self) -> tuple[Tensor, Tensor]:
+        """Of inputs, ``[in_features, samples]``, and outputs, ``[out_features, samples]``."""
         ...
 
 
@@ -56,6 +60,7 @@ class LayerView:
         start: the number of connections it began with.
         budget: the number that its share of the sparsity leaves it.
         gradient: ``[nnz]`` of this step, None where no backward has reached the layer.
+        curvature: ``[nnz]``, the Hessian of the loss times its gradient, for rules that need it.
         moments: the optimizer's state of the weight, such as Adam's ``exp_avg``.
         learning_rate: of this step.
         memory: the rule's own notes on this layer.
@@ -69,6 +74,7 @@ class LayerView:
     start: int = 0
     budget: int = 0
     gradient: Tensor | None = None
+    curvature: Tensor | None = None
     moments: Mapping[str, Tensor] = field(default_factory=dict)
     learning_rate: float = 0.0
     memory: Memory = field(default_factory=Memory)

@@ -30,12 +30,15 @@ class Edges:
         shape: ``(out_features, in_features)``, as ``nn.Linear.weight``.
         row_ptr: ``[out_features + 1]``, int32.
         col: ``[nnz]``, int32, strictly increasing within a row.
+        active: ``[nnz]`` bool, the connections that outputs are computed with; the others are stored and get
+            gradients, but count as zero. None: all are.
     """
 
-    def __init__(self, shape: tuple[int, int], row_ptr: Tensor, col: Tensor) -> None:
+    def __init__(self, shape: tuple[int, int], row_ptr: Tensor, col: Tensor, active: Tensor | None = None) -> None:
         self.shape = shape
         self.row_ptr = row_ptr
         self.col = col
+        self.active = active
 
     @classmethod
     def from_ids(cls, ids: Tensor, shape: tuple[int, int]) -> Edges:
@@ -120,6 +123,12 @@ class Edges:
     def mask(self) -> Tensor:
         """Boolean ``[out_features, in_features]``."""
         return self.dense(torch.ones(self.nnz, dtype=torch.bool, device=self.col.device))
+
+    def with_active(self, active: Tensor | None) -> Edges:
+        """The same connections, these of them in use."""
+        edges = Edges(self.shape, self.row_ptr, self.col, active)
+        edges.__dict__.update({k: v for k, v in self.__dict__.items() if k in ("ids", "row", "transpose", "_checked")})
+        return edges
 
     def same_as(self, other: Edges) -> bool:
         return self.shape == other.shape and torch.equal(self.ids, other.ids)

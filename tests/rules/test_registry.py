@@ -7,7 +7,7 @@ from sparse_agents.rules import RULES, Static, make_rule, register
 
 def test_unknown_rule_names_the_close_ones() -> None:
     with pytest.raises(
-        ValueError, match=r"Unknown topology 'rigel'. Did you mean 'rigl'.*Available: .*rigl, set, "
+        ValueError, match=r"Unknown topology 'rigel'. Did you mean 'rigl' or 'srigl'.*Available: acdc, .*, rlx2, set, "
     ):
         make_rule("rigel")
 

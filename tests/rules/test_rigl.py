@@ -15,7 +15,7 @@ def view(weights: list[float], mask: list[list[int]], gradient: list[list[float]
     edges = Edges.from_mask(torch.tensor(mask, dtype=torch.bool))
     catcher = GradientProbe()
     dense = torch.tensor(gradient)
-    catcher._pairs.append((torch.eye(dense.shape[1]), dense))
+    catcher._pairs.append(probe.Pair(torch.eye(dense.shape[1]), dense, dense))
     return LayerView("layer", edges, torch.tensor(weights), catcher, torch.Generator())
 
 

@@ -80,11 +80,6 @@ def test_too_few_to_drop_is_no_update() -> None:
     assert SET().exchange(view([0.1, -0.2], [[1, 0, 1]]), 0.3) is None
 
 
-def test_diverged_weights_are_named() -> None:
-    with pytest.raises(ValueError, match="'layer' has weights that are not finite"):
-        SET().exchange(view([0.1, float("nan")], [[1, 0, 1]]), 0.5)
-
-
 def test_growth_is_uniform_over_free_places() -> None:
     """8 free or dropped places, one grown: 4000 draws, each place within five standard deviations."""
     counts = torch.zeros(10)

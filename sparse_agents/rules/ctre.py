@@ -1,0 +1,82 @@
+"""Cosine similarity and random topology exploration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.rules.base import ExchangeRule
+from sparse_agents.rules.scores import best_free, magnitude_drop, random_growth
+from sparse_agents.rules.view import LayerView, Update
+from sparse_agents.topology import Rewire
+
+VARIANTS = ("sim", "seq")
+TILE_ELEMENTS = 1 << 20
+
+
+class CTRE(ExchangeRule):
+    """Grow where the activations of two units are most alike: what fires together, wires together.
+
+    Atashgahi, Pieterse, Liu, Mocanu, Veldhuis, Pechenizkiy, "A Brain-inspired Algorithm for Training Highly Sparse
+    Neural Networks", Machine Learning 2022, algorithm 1: drop the ⌊ζ·nnz⌋ smallest |w|; grow as many with the largest
+    |cosine| between the activations of input and output unit over the samples. ``"sim"`` puts random connections in
+    the place of those it would only grow back; ``"seq"`` grows by similarity at first and at random later.
+
+    Differences from the authors' code: the samples are those of the last minibatch, where theirs go through the
+    training set; outputs of the network enter as they are, without a softmax; ``"seq"`` changes over after a number
+    of updates, where theirs does so after 40 epochs without improvement on a validation set, which a rule does not
+    see.
+
+    Args:
+        variant: ``"sim"`` or ``"seq"``.
+        random_after: updates by similarity of ``"seq"``.
+    """
+
+    needs_dense_gradient = True  # the probe brings the activations, too
+    keep_regrown = True
+    blocks = False
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.2, "schedule": "constant"}
+
+    def __init__(self, variant: str = "sim", random_after: int = 40) -> None:
+        if variant not in VARIANTS:
+            raise unknown("variant", variant, VARIANTS)
+        if random_after < 0:
+            raise ConfigurationError(f"random_after={random_after} is negative.")
+        self.variant, self.random_after = variant, random_after
+
+    def update(self, update: Update) -> Sequence[Rewire | None]:
+        if self.variant == "seq" and update.moment.number >= self.random_after:
+            for layer in update.layers:
+                layer.memory.other["random"] = torch.tensor(True)
+        return super().update(update)
+
+    def drop(self, layer: LayerView, fraction: float) -> Tensor:
+        return magnitude_drop(layer, fraction)
+
+    def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
+        if "random" in layer.memory.other:
+            return random_growth(layer, survivors, count)
+        alike = best_free(_similarities(layer), layer, survivors, count)
+        if self.variant == "seq":
+            return alike
+        new = alike[~torch.isin(alike, layer.edges.ids)]
+        taken = torch.cat([survivors, new]).sort().values
+        return torch.cat([new, random_growth(layer, taken, count - len(new))])
+
+
+def _similarities(layer: LayerView) -> Iterator[tuple[int, Tensor]]:
+    """|cosine| of output and input units, ``(first row, [rows, in_features])``; zero for a silent unit."""
+    inputs, outputs = layer.probe.activations()
+    inputs, outputs = _normalised(inputs), _normalised(outputs)
+    step = max(1, TILE_ELEMENTS // len(inputs))
+    for first in range(0, len(outputs), step):
+        yield first, (outputs[first : first + step] @ inputs.t()).abs_()
+
+
+def _normalised(activations: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(activations, dim=1, keepdim=True)
+    return activations / norm.masked_fill(norm == 0, 1.0)

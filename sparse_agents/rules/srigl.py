@@ -1,0 +1,105 @@
+"""RigL with constant fan-in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.rules.base import TopologyRule
+from sparse_agents.rules.scores import fill_groups, gradient_growth, largest
+from sparse_agents.rules.view import LayerView, Update
+from sparse_agents.topology import Edges, Rewire
+
+
+class SRigL(TopologyRule):
+    """Every unit has the same number of connections, and units that matter little lose all of theirs.
+
+    Lasby, Golubeva, Evci, Nica, Ioannou, "Dynamic Sparse Training with Structured Sparsity", ICLR 2024, section 3. With
+    K = ⌊ζ·nnz⌋, a weight is salient if it is among the nnz − K largest |w|, or the K largest |dense gradient| of absent
+    ones. Units with fewer than max(1, ⌊γ·fan-in⌋) salient weights are ablated, but not in an output layer. The others
+    share the layer's connections equally: each keeps what it has among the nnz − K largest |w|, up to its fan-in,
+    and grows the rest by |dense gradient|. An ablated unit comes back when it has salient weights again.
+
+    Differences from the authors' code: fan-ins differ by one where the number of connections is not a multiple of
+    the number of units, so that it is exact (theirs rounds down); γ is a fraction of the sparse fan-in before
+    ablation, as the paper says (their default is the dense one); an overfull unit keeps its largest weights.
+
+    Args:
+        ablation: γ; 0 never ablates.
+    """
+
+    needs_dense_gradient = True
+    replaces_step = True
+    blocks = False
+    published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
+
+    def __init__(self, ablation: float = 0.3) -> None:
+        if not 0 <= ablation <= 1:
+            raise ConfigurationError(f"ablation={ablation} is not in [0, 1].")
+        self.ablation = ablation
+
+    def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
+        rows, cols = weight.shape
+        chosen = torch.rand(rows, cols, generator=generator).argsort(dim=1)
+        take = torch.arange(cols) < _fan_ins(budget, torch.ones(rows, dtype=torch.bool)).unsqueeze(1)
+        ids = (chosen + torch.arange(rows).unsqueeze(1) * cols)[take]
+        return Edges.from_ids(ids.sort().values, (rows, cols))
+
+    def update(self, update: Update) -> Sequence[Rewire | None]:
+        outputs = {path[-1] for path in update.paths}
+        return [self._update(layer, update.moment.fraction, layer.name in outputs) for layer in update.layers]
+
+    def _update(self, layer: LayerView, fraction: float, output: bool) -> Rewire | None:
+        edges = layer.edges
+        if edges.nnz == edges.size:
+            return None
+        exchanged = int(fraction * edges.nnz)
+        size = layer.weight.abs()
+        active = torch.ones(edges.shape[0], dtype=torch.bool)
+        if not output:
+            active = self._active(layer, largest(size, edges.nnz - exchanged), exchanged)
+        fan_in = _fan_ins(edges.nnz, active)
+        kept = largest(size.masked_fill(~active[edges.row], -1.0), edges.nnz - exchanged)
+        kept = _at_most(kept[active[edges.row[kept]]], size, edges.row, fan_in)
+        survivors = edges.ids[kept]
+        missing = fan_in - torch.bincount(edges.row[kept], minlength=edges.shape[0])
+        cols = edges.shape[1]
+        tiles = ((first * cols, tile.abs()) for first, tile in layer.probe.tiles())
+        grown = fill_groups(tiles, survivors, missing, cols)
+        return Rewire.to(edges, torch.cat([survivors, grown]).sort().values)
+
+    def _active(self, layer: LayerView, large: Tensor, exchanged: int) -> Tensor:
+        """Which units keep connections, ``[out_features]`` bool."""
+        edges = layer.edges
+        rows, cols = edges.shape
+        wished = gradient_growth(layer, edges.ids, min(exchanged, edges.size - edges.nnz))
+        salient = torch.bincount(edges.row[large], minlength=rows)
+        salient += torch.bincount(torch.div(wished, cols, rounding_mode="floor"), minlength=rows)
+        active = salient >= max(1, int(self.ablation * edges.nnz / rows)) if self.ablation else salient >= 0
+        needed = -(-edges.nnz // cols)  # units that can take all connections
+        if int(active.sum()) < needed:
+            active = torch.zeros(rows, dtype=torch.bool)
+            active[largest(salient, needed)] = True
+        return active
+
+
+def _fan_ins(connections: int, active: Tensor) -> Tensor:
+    """An equal share for every active unit, one more for the first few where it does not divide."""
+    units = active.nonzero().squeeze(1)
+    fan_in = torch.zeros(len(active), dtype=torch.int64)
+    fan_in[units] = connections // len(units)
+    fan_in[units[: connections % len(units)]] += 1
+    return fan_in
+
+
+def _at_most(slots: Tensor, size: Tensor, row: Tensor, limit: Tensor) -> Tensor:
+    """Of the slots those that are among the largest ``limit[row]`` of their row, sorted."""
+    by_size = slots[size[slots].argsort(descending=True, stable=True)]
+    by_row = by_size[row[by_size].argsort(stable=True)]
+    counts = torch.bincount(row[by_row], minlength=len(limit))
+    rank = torch.arange(len(by_row)) - (counts.cumsum(0) - counts)[row[by_row]]
+    return by_row[rank < limit[row[by_row]]].sort().values
