@@ -145,7 +145,7 @@ class DSTD3(TD3):
         for network, delay in (("actor", self.policy_delay), ("critic", 1)):
             controller = self.policy.topology_controllers[network]
             assert isinstance(controller, TopologyController)
-            if controller.schedule is not None:
+            if controller.schedule is not None and controller.rule.timed:
                 controller.schedule.end = steps // delay
 
     def _excluded_save_params(self) -> list[str]:

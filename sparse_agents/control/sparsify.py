@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
@@ -15,19 +15,24 @@ from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import linear_layers, replace_linear
 from sparse_agents.rules import RULES, TopologyRule, make_rule
-from sparse_agents.topology import Budget, Schedule, Topology, allocate
+from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
 
 _SCHEDULE_OPTIONS = tuple(f.name for f in fields(Schedule))
 
 
 def split_options(
-    topology: str, options: Mapping[str, Any] | None, defaults: Mapping[str, Any]
+    topology: str,
+    options: Mapping[str, Any] | None,
+    defaults: Callable[[TopologyRule, type[TopologyRule]], Mapping[str, Any]],
 ) -> tuple[TopologyRule, Schedule | None]:
-    """A rule and its schedule out of flat ``topology_kwargs``; what is not the schedule's is the rule's."""
+    """A rule and its schedule out of flat ``topology_kwargs``; what is not the schedule's is the rule's.
+
+    ``defaults``: the schedule's, given the rule and the class registered as ``topology``.
+    """
     options = dict(options or {})
     rule = make_rule(topology, **{k: v for k, v in options.items() if k not in _SCHEDULE_OPTIONS})
     timing = {k: v for k, v in options.items() if k in _SCHEDULE_OPTIONS}
-    return rule, rule.schedule(timing, defaults)
+    return rule, rule.schedule(timing, defaults(rule, RULES[topology]))
 
 
 def initial_topologies(
@@ -55,7 +60,7 @@ def sparsify(
     sparsity: float = 0.9,
     topology: str = "set",
     topology_kwargs: Mapping[str, Any] | None = None,
-    distribution: str = "erk",
+    distribution: Distribution = "erk",
     dense: Iterable[str] = (),
     exclude: Iterable[str] = (),
     weight_init: str = "scaled",
@@ -70,7 +75,8 @@ def sparsify(
         topology: a rule's name, see ``sparse_agents.rules.RULES``.
         topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end`` and the rule's own
             options; defaults are the published ones.
-        distribution: how connections are shared out over layers, see ``DISTRIBUTIONS``.
+        distribution: how connections are shared out over layers, see ``DISTRIBUTIONS``; or sparsities by layer name
+            pattern, ``{"0": 0.95, "*": 0.8}``.
         dense: names of layers that stay dense but count.
         exclude: name patterns (as in shells) of layers that stay dense and do not count.
         weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
@@ -83,11 +89,10 @@ def sparsify(
     layers = linear_layers(module, exclude)
     if not layers:
         raise ConfigurationError(f"{type(module).__name__} has no linear layer to make sparse.")
-    if topology not in RULES:
-        make_rule(topology)  # raises with the valid names
-    rule, schedule = split_options(topology, topology_kwargs, RULES[topology].published)
+    rule, schedule = split_options(topology, topology_kwargs, lambda _, kind: kind.published)
     shapes = {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
-    budgets = allocate(Budget(shapes, sparsity, frozenset(dense)), distribution)
+    weights = {name: layer.weight.detach() for name, layer in layers.items()}
+    budgets = allocate(Budget(shapes, sparsity, frozenset(dense), weights=weights), distribution)
     seed = fresh_seed() if seed is None else seed
     topologies = initial_topologies(rule, layers, budgets, torch.Generator().manual_seed(seed))
     replaced = replace_linear(module, topologies, weight_init)

@@ -20,10 +20,12 @@ from sparse_agents.control import (
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import SparseLinear, linear_layers, replace_linear
 from sparse_agents.rules import TopologyRule
-from sparse_agents.topology import Budget, Topology, allocate
+from sparse_agents.topology import Budget, Distribution, Topology, allocate
 
-# For every rule: the reinforcement-learning default of Sokar et al. (2022), in optimizer steps.
+# In optimizer steps; those of Sokar et al. (2022), where a rule has none of its own for reinforcement learning.
 TOPOLOGY_DEFAULTS: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 0.05, "schedule": "constant"}
+# A policy does not know how long it will be trained, and rules that change the number of connections need an end.
+RAMP_END = 100_000
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,13 @@ class SparsePolicyMixin:
             or one by network, ``{"actor": 0.9, "critic": 0.85}``.
         topology: a rule, see ``sparse_agents.rules.RULES``.
         topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end``, in steps of the
-            optimizer that owns the layer, each a value or one by network; and the rule's own options.
-        distribution: how connections are shared out over layers, see ``DISTRIBUTIONS``.
+            optimizer that owns the layer, each a value or one by network; ``block_size``; and the rule's own
+            options. By default 1000, 0.05, constant, and no end, but 100,000 for rules that change the number
+            of connections on the way.
+        distribution: how connections are shared out over layers, see ``DISTRIBUTIONS``; or sparsities by layer name
+            pattern, ``{"actor.*": 0.95, "*": 0.8}``.
+        actor_share: the part of all connections, over all networks, that the actor gets; ``sparsity`` is then that of
+            all networks together. Graesser et al. (2022, section 4.3) find 0.34 best.
         lambdas: for ``distribution="lambda_er"``.
         dense_output: keep output layers dense; they count in the sparsity.
         weight_init: ``"scaled"`` or ``"inherit"``.
@@ -130,7 +137,8 @@ class SparsePolicyMixin:
         sparsity: float | Mapping[str, float] | None = 0.9,
         topology: str = "set",
         topology_kwargs: Mapping[str, Any] | None = None,
-        distribution: str = "erk",
+        distribution: Distribution = "erk",
+        actor_share: float | None = None,
         lambdas: Sequence[float] = (),
         dense_output: bool = False,
         weight_init: str = "scaled",
@@ -142,7 +150,8 @@ class SparsePolicyMixin:
             "sparsity": sparsity,
             "topology": topology,
             "topology_kwargs": dict(topology_kwargs or {}),
-            "distribution": distribution,
+            "distribution": distribution if isinstance(distribution, str) else dict(distribution),
+            "actor_share": actor_share,
             "lambdas": tuple(lambdas),
             "dense_output": dense_output,
             "weight_init": weight_init,
@@ -165,15 +174,12 @@ class SparsePolicyMixin:
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
         trained = self.networks()
+        sparsities = self._sparsities(trained)
         controllers = {}
         for index, (network, group) in enumerate(trained.items()):
-            rule, schedule = split_options(
-                self._sparse_kwargs["topology"], self._options_for(network, trained), TOPOLOGY_DEFAULTS
-            )
-            converted = [
-                self._convert(member, rule, self._value_for("sparsity", network, trained), group, generator)
-                for member in group.members
-            ]
+            options = self._options_for(network, trained)
+            rule, schedule = split_options(self._sparse_kwargs["topology"], options, _defaults)
+            converted = [self._convert(member, rule, sparsities[network], group, generator) for member in group.members]
             layers = {name: layer for one in converted for name, layer in one.online.items()}
             controllers[network] = TopologyController(
                 layers,
@@ -199,14 +205,16 @@ class SparsePolicyMixin:
     ) -> _Converted:
         """Swap one network's layers, and its target's."""
         options = self._sparse_kwargs
-        linear = linear_layers(member.online, (*options["exclude"], *self._not_converted))
-        shapes = {name: (layer.out_features, layer.in_features) for name, layer in linear.items()}
-        dense = frozenset(n for n in member.outputs if n in shapes) if options["dense_output"] else frozenset()
-        budgets = allocate(Budget(shapes, sparsity, dense, options["lambdas"]), options["distribution"])
+        linear = self._linear_layers(member)
+        full = {name: f"{member.prefix}.{name}" for name in linear}
+        shapes = {full[name]: (layer.out_features, layer.in_features) for name, layer in linear.items()}
+        weights = {full[name]: layer.weight.detach() for name, layer in linear.items()}
+        dense = frozenset(full[n] for n in member.outputs if n in full) if options["dense_output"] else frozenset()
+        by_name = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
+        budgets = {name: by_name[full[name]] for name in linear if full[name] in by_name}
         topologies = initial_topologies(rule, linear, budgets, generator)
         swap_parameters(group.optimizer, replace_linear(member.online, topologies, options["weight_init"]))
         online = _named(member.prefix, member.online, topologies)
-        by_name = {f"{member.prefix}.{name}": count for name, count in budgets.items()}
         if member.target is None:
             return _Converted(online, {}, by_name)
         if not options["share_topology"]:
@@ -215,8 +223,36 @@ class SparsePolicyMixin:
         followers = _named(member.prefix, member.target, topologies) if options["share_topology"] else {}
         return _Converted(online, followers, by_name)
 
-    def _value_for(self, option: str, network: str, networks: Mapping[str, Any]) -> Any:
-        return _by_network(self._sparse_kwargs[option], option, network, networks)
+    def _sparsities(self, networks: Mapping[str, Trained]) -> dict[str, float | None]:
+        """Of each network."""
+        sparsity, share = self._sparse_kwargs["sparsity"], self._sparse_kwargs["actor_share"]
+        if share is None:
+            return {name: _by_network(sparsity, "sparsity", name, networks) for name in networks}
+        if "actor" not in networks or not isinstance(sparsity, int | float) or not 0 < share < 1:
+            raise ConfigurationError(
+                f"actor_share={share} with sparsity={sparsity}: a share in (0, 1) of what one sparsity leaves of an "
+                "actor and its critics together."
+            )
+        sizes = {
+            name: sum(
+                layer.weight.numel() for member in group.members for layer in self._linear_layers(member).values()
+            )
+            for name, group in networks.items()
+        }
+        connections = (1 - sparsity) * sum(sizes.values())
+        actor = min(share * connections, sizes["actor"])
+        critics = sum(sizes.values()) - sizes["actor"]
+        if connections - actor > critics:
+            raise ConfigurationError(
+                f"actor_share={share} leaves the critics more connections than they can have at sparsity={sparsity}. "
+                "Raise it, or the sparsity."
+            )
+        rest = 1 - (connections - actor) / critics
+        return {name: 1 - actor / sizes["actor"] if name == "actor" else rest for name in networks}
+
+    def _linear_layers(self, member: Member) -> dict[str, nn.Linear]:
+        """Those that are converted, or counted."""
+        return linear_layers(member.online, (*self._sparse_kwargs["exclude"], *self._not_converted))
 
     def _options_for(self, network: str, networks: Mapping[str, Any]) -> dict[str, Any]:
         options = self._sparse_kwargs["topology_kwargs"]
@@ -226,6 +262,12 @@ class SparsePolicyMixin:
         """So that ``policy.save`` and ``policy.load`` keep the sparsity."""
         parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
         return {**parameters, **self._sparse_kwargs}
+
+
+def _defaults(rule: TopologyRule, kind: type[TopologyRule]) -> dict[str, Any]:
+    """Of the schedule."""
+    end = {"end": RAMP_END} if rule.ramps else {}
+    return {**TOPOLOGY_DEFAULTS, **end, **kind.reinforcement}
 
 
 def _by_network(value: Any, option: str, network: str, networks: Mapping[str, Any]) -> Any:

@@ -41,6 +41,10 @@ class TopologyRule(ABC):
     """Whether blocks of connections can stand for connections (``block_size``)."""
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
     """The paper's schedule for supervised learning."""
+    reinforcement: ClassVar[Mapping[str, Any]] = {}
+    """The schedule in policies, where it differs from what they give every rule."""
+    timed: bool = True
+    """Whether the options of the schedule mean something to the rule."""
 
     def start(self, budget: int, size: int) -> int:
         """Connections a layer begins with, of ``size`` possible ones."""

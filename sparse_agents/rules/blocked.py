@@ -49,6 +49,7 @@ class Blocked(TopologyRule):
         self.needs_dense_gradient = rule.needs_dense_gradient
         self.replaces_step = rule.replaces_step
         self.ramps = rule.ramps
+        self.timed = rule.timed
 
     def schedule(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Schedule | None:
         return self.rule.schedule(options, defaults)

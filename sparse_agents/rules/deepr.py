@@ -37,6 +37,8 @@ class DeepR(ExchangeRule):
     blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1, "drop_fraction": 1.0, "schedule": "constant"}
 
+    reinforcement = published
+
     def __init__(self, l1: float = 1e-5, noise: float = 1e-5) -> None:
         for name, value in (("l1", l1), ("noise", noise)):
             if value < 0:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from sparse_agents.rules.pruning import PruningRule
 from sparse_agents.rules.view import LayerView
+from sparse_agents.topology import lamp_score
 
 
 class LAMP(PruningRule):
@@ -28,14 +28,3 @@ class LAMP(PruningRule):
 
     def score(self, layer: LayerView) -> Tensor:
         return lamp_score(layer.weight)
-
-
-def lamp_score(weight: Tensor) -> Tensor:
-    """Of each entry of a vector, in (0, 1]; of equal magnitudes the later one counts as larger. float64."""
-    square = weight.double() ** 2
-    order = square.argsort(stable=True)
-    ascending = square[order]
-    not_smaller = ascending.flip(0).cumsum(0).flip(0)
-    score = torch.empty_like(square)
-    score[order] = torch.where(not_smaller > 0, ascending / not_smaller, torch.zeros_like(ascending))
-    return score

@@ -76,6 +76,7 @@ class OneShotRule(PruningRule):
 
     replaces_step = True
     ramps = False
+    timed = False
     published: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, batches: int = 1, scope: str = "global") -> None:

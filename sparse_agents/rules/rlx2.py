@@ -17,3 +17,4 @@ class RLx2(RigL):
     """
 
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}
+    reinforcement: ClassVar[Mapping[str, Any]] = {**published, "schedule": "constant"}  # a cosine needs an end

@@ -1,8 +1,9 @@
 """Graphs, their updates, and how connections are shared out over layers and time."""
 
-from sparse_agents.topology.distributions import DISTRIBUTIONS, Budget, allocate
+from sparse_agents.topology.distributions import DISTRIBUTIONS, Budget, Distribution, allocate
 from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
+from sparse_agents.topology.lamp import lamp_score
 from sparse_agents.topology.rewire import Rewire
 from sparse_agents.topology.sampling import distinct, random_edges, random_free
 from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
@@ -11,6 +12,7 @@ __all__ = [
     "ANNEALING",
     "DISTRIBUTIONS",
     "Budget",
+    "Distribution",
     "Edges",
     "Moment",
     "Rewire",
@@ -21,6 +23,7 @@ __all__ = [
     "cubic",
     "distinct",
     "full_edges",
+    "lamp_score",
     "random_edges",
     "random_free",
 ]

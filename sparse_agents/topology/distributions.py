@@ -9,10 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.topology.lamp import lamp_score
 
 Shape = tuple[int, int]
+Distribution = str | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,14 @@ class Budget:
         sparsity: fraction of absent connections in [0, 1), or None where the distribution says.
         dense: names of layers that stay dense; they count.
         lambdas: for ``"lambda_er"``, one per sparse layer.
+        weights: for ``"lamp"``, every layer's initial weights.
     """
 
     shapes: Mapping[str, Shape]
     sparsity: float | None
     dense: frozenset[str] = frozenset()
     lambdas: Sequence[float] = field(default=())
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -69,26 +77,30 @@ def lambda_er(budget: Budget) -> dict[str, float]:
     return _scaled(budget, raw)
 
 
+def lamp(budget: Budget) -> dict[str, float]:
+    """What pruning the initial weights by LAMP score over all layers would leave (Lee et al. 2021, section 3)."""
+    names = list(budget.sparse)
+    scores = [lamp_score(budget.weights[name].reshape(-1)) for name in names]
+    target = _for_sparse(budget)
+    order = torch.cat(scores).argsort(descending=True, stable=True)[: round(target)]
+    layer = torch.repeat_interleave(torch.arange(len(names)), torch.tensor([len(s) for s in scores]))
+    kept = torch.bincount(layer[order], minlength=len(names)).tolist()
+    return {name: count / budget.sizes[name] for name, count in zip(names, kept, strict=True)}
+
+
 # For fully connected layers the kernel-aware ERK of Evci et al. (2020) is ER.
 DISTRIBUTIONS: dict[str, Callable[[Budget], dict[str, float]]] = {
     "uniform": uniform,
     "er": erdos_renyi,
     "erk": erdos_renyi,
     "lambda_er": lambda_er,
+    "lamp": lamp,
 }
 
 
 def _scaled(budget: Budget, raw: Mapping[str, float]) -> dict[str, float]:
     """Scale raw densities to the budget; a layer that would exceed 1 is dense and the rest rescaled."""
-    if budget.sparsity is None:
-        raise ConfigurationError("This distribution needs a `sparsity`.")
-    sizes = budget.sizes
-    target = (1 - budget.sparsity) * sum(sizes.values()) - sum(sizes[n] for n in budget.dense)
-    if raw and target <= 0:
-        raise ConfigurationError(
-            f"sparsity={budget.sparsity} leaves no connection for {', '.join(raw)} once the dense layers "
-            f"{', '.join(sorted(budget.dense))} are paid for. Lower the sparsity or set dense_output=False."
-        )
+    sizes, target = budget.sizes, _for_sparse(budget)
     full: set[str] = set()
     while True:
         rest = [name for name in raw if name not in full]
@@ -101,8 +113,38 @@ def _scaled(budget: Budget, raw: Mapping[str, float]) -> dict[str, float]:
         full |= over
 
 
-def allocate(budget: Budget, distribution: str) -> dict[str, int]:
+def _for_sparse(budget: Budget) -> float:
+    """Connections for the sparse layers, once the dense ones are paid for."""
+    if budget.sparsity is None:
+        raise ConfigurationError("This distribution needs a `sparsity`.")
+    sizes = budget.sizes
+    target = (1 - budget.sparsity) * sum(sizes.values()) - sum(sizes[n] for n in budget.dense)
+    if budget.sparse and target <= 0:
+        raise ConfigurationError(
+            f"sparsity={budget.sparsity} leaves no connection for {', '.join(budget.sparse)} once the dense layers "
+            f"{', '.join(sorted(budget.dense))} are paid for. Lower the sparsity or set dense_output=False."
+        )
+    return target
+
+
+def _by_pattern(budget: Budget, sparsities: Mapping[str, float]) -> dict[str, float]:
+    """Densities from an explicit map; the first pattern that matches a layer's name counts."""
+    for pattern, sparsity in sparsities.items():
+        if not 0 <= sparsity < 1:
+            raise ConfigurationError(f"distribution={{{pattern!r}: {sparsity}}}: the sparsity is not in [0, 1).")
+    densities = {}
+    for name in budget.sparse:
+        found = [sparsity for pattern, sparsity in sparsities.items() if fnmatchcase(name, pattern)]
+        if not found:
+            raise ConfigurationError(f"distribution names no sparsity for layer {name!r}. Add a pattern, such as '*'.")
+        densities[name] = 1 - found[0]
+    return densities
+
+
+def allocate(budget: Budget, distribution: Distribution) -> dict[str, int]:
     """Exact number of connections of every sparse layer.
+
+    ``distribution``: a name, or sparsities by layer name pattern (as in shells), which then decide alone.
 
     The fractions lost by rounding down go to the layers with the largest remainders, so that the
     network's total is the budget to the connection.
@@ -115,12 +157,16 @@ def allocate(budget: Budget, distribution: str) -> dict[str, int]:
             f"sparsity={budget.sparsity} is not in [0, 1). It is the fraction of absent connections: "
             "0 is a dense network, 0.9 keeps one connection in ten."
         )
-    if distribution not in DISTRIBUTIONS:
+    if isinstance(distribution, str) and distribution not in DISTRIBUTIONS:
         raise unknown("distribution", distribution, DISTRIBUTIONS)
     for name in budget.dense - budget.shapes.keys():
         raise unknown("dense layer", name, budget.shapes)
     sizes = budget.sizes
-    exact = {name: d * sizes[name] for name, d in DISTRIBUTIONS[distribution](budget).items()}
+    if isinstance(distribution, str):
+        densities = DISTRIBUTIONS[distribution](budget)
+    else:
+        densities = _by_pattern(budget, distribution)
+    exact = {name: d * sizes[name] for name, d in densities.items()}
     counts = {name: min(math.floor(value + 1e-9), sizes[name]) for name, value in exact.items()}
     left = round(sum(exact.values())) - sum(counts.values())
     by_remainder = sorted(exact, key=lambda n: counts[n] - exact[n])
