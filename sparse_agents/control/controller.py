@@ -204,12 +204,10 @@ class TopologyController(nn.Module):
     def _carry_out(self, view: LayerView, rewire: Rewire) -> None:
         layer = self.layers[view.name]
         for follower in (layer, *self.followers[view.name]):
-            weight = follower.weight
-            old_shape = weight.shape
-            weight.data = rewire.follow(weight.data)
-            weight.grad = None
+            old_shape = follower.weight.shape
+            follower.replace_weight(rewire.follow(follower.weight.data))
             for optimizer in self._optimizers:
-                map_moments(optimizer, weight, old_shape, rewire.follow)
+                map_moments(optimizer, follower.weight, old_shape, rewire.follow)
         layer.weight.data[rewire.source < 0] = self.rule.new_weights(view, rewire)
         view.memory.follow(rewire)
         layer.topology.replace(rewire.edges)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from torch import nn
 
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import linear_layers, replace_linear
 from sparse_agents.rules import RULES, TopologyRule, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
@@ -64,6 +64,7 @@ def sparsify(
     dense: Iterable[str] = (),
     exclude: Iterable[str] = (),
     weight_init: str = "scaled",
+    paths: Sequence[Sequence[str]] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     seed: int | None = None,
 ) -> TopologyController:
@@ -80,6 +81,9 @@ def sparsify(
         dense: names of layers that stay dense but count.
         exclude: name patterns (as in shells) of layers that stay dense and do not count.
         weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
+        paths: names of linear layers one after the other, from an input of the module to an output, for rules that
+            follow the flow through it (``"synflow"``, ``"srigl"``); by default all layers in the order they are
+            registered, if their shapes fit.
         optimizer: one that already holds the module's parameters; it is updated and attached.
         seed: of the random topology and of the rule; by default from torch's global generator.
 
@@ -96,14 +100,18 @@ def sparsify(
     seed = fresh_seed() if seed is None else seed
     topologies = initial_topologies(rule, layers, budgets, torch.Generator().manual_seed(seed))
     replaced = replace_linear(module, topologies, weight_init)
-    path = {name: module.get_submodule(name) for name in layers}
+    now = {name: module.get_submodule(name) for name in layers}
+    if paths is None:
+        paths = [list(layers)] if _is_chain(shapes) else []
+    for name in (name for path in paths for name in path if name not in layers):
+        raise unknown("linear layer in paths", name, layers)
     controller = TopologyController(
-        {name: path[name] for name in topologies},  # type: ignore[misc]
+        {name: now[name] for name in topologies},  # type: ignore[misc]
         rule,
         schedule,
         seed=seed + 1,
         budgets=budgets,
-        paths=[path] if _is_chain(shapes) else [],  # type: ignore[list-item]
+        paths=[{name: now[name] for name in path} for path in paths],  # type: ignore[misc]
     )
     if optimizer is not None:
         swap_parameters(optimizer, replaced)

@@ -111,13 +111,24 @@ class SparseLinear(nn.Module):
         y = apply_chain(chain, x.reshape(-1, x.shape[-1]), [self.weight], [self.bias])
         return y.view(*x.shape[:-1], self.out_features)
 
+    def replace_weight(self, values: Tensor) -> None:
+        """Other values in the same parameter, of another number where the topology has changed. Drops ``.grad``.
+
+        While somebody holds a graph, autograd remembers the shape it has seen, and refuses gradients of another; a
+        change of type makes it forget.
+        """
+        self.weight.grad = None
+        if values.shape != self.weight.shape:
+            other = torch.float32 if values.dtype == torch.float64 else torch.float64
+            self.weight.data = values.new_empty(0, dtype=other)
+        self.weight.data = values
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         weight = state_dict.get(prefix + "weight")
         if weight is not None:
             self._check_state(state_dict, prefix, weight)
             if weight.shape != self.weight.shape:  # another number of connections
-                self.weight.data = self.weight.data.new_empty(weight.shape)
-                self.weight.grad = None
+                self.replace_weight(self.weight.data.new_empty(weight.shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _check_state(self, state_dict: dict[str, Any], prefix: str, weight: Tensor) -> None:

@@ -37,6 +37,8 @@ class TopologyRule(ABC):
     """Whether the update takes the place of that optimizer step, or follows it."""
     ramps: bool = False
     """Whether the number of connections changes between the first update and the last, so that an end is needed."""
+    competes: bool = False
+    """Whether connections of different layers compete for a place, so that only the sum over layers is fixed."""
     blocks: bool = True
     """Whether blocks of connections can stand for connections (``block_size``)."""
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}

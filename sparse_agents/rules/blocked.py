@@ -43,8 +43,14 @@ class Blocked(TopologyRule):
         name = type(rule).__name__
         if not rule.blocks:
             raise ConfigurationError(f"{name} judges single connections. Leave block_size out.")
+        if rule.competes and block is None:
+            raise ConfigurationError(
+                f"{name} lets layers compete, and units of different layers have different numbers of connections. "
+                "Give a block_size in numbers, or scope='layer' where the rule has a scope."
+            )
         self.rule = rule
         self.block = block
+        self.competes = rule.competes
         self.dynamic = rule.dynamic
         self.needs_dense_gradient = rule.needs_dense_gradient
         self.replaces_step = rule.replaces_step
@@ -75,7 +81,7 @@ class Blocked(TopologyRule):
 
     def _grid(self, name: str, shape: tuple[int, int], budget: int) -> Grid:
         rows, cols = self.block or (1, shape[1])
-        if budget == shape[0] * shape[1]:
+        if budget == shape[0] * shape[1] and not self.competes:
             return Grid(shape, (1, 1))  # dense, and stays so
         if shape[0] % rows or shape[1] % cols:
             raise ConfigurationError(

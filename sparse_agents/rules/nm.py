@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import fill_groups, magnitude_drop
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Edges, Moment
+from sparse_agents.topology import Edges, Moment, random_in_groups
 
 GROWTHS = ("gradient", "random")
 
@@ -58,9 +58,7 @@ class NM(ExchangeRule):
             )
         groups = weight.numel() // self.m
         n = self.start(budget, weight.numel()) // groups
-        chosen = torch.rand(groups, self.m, generator=generator).argsort(dim=1)[:, :n]
-        ids = (chosen + torch.arange(groups).unsqueeze(1) * self.m).flatten().sort().values
-        return Edges.from_ids(ids, (rows, cols))
+        return Edges.from_ids(random_in_groups(torch.full((groups,), n), self.m, generator), (rows, cols))
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
         return magnitude_drop(layer, fraction)

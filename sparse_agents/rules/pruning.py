@@ -33,6 +33,7 @@ class PruningRule(TopologyRule):
         if scope not in SCOPES:
             raise unknown("scope", scope, SCOPES)
         self.scope = scope
+        self.competes = scope == "global"
 
     @abstractmethod
     def score(self, layer: LayerView) -> Tensor:

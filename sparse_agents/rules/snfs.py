@@ -37,6 +37,7 @@ class SNFS(TopologyRule):
     needs_dense_gradient = True
     every_step = True
     blocks = False
+    competes = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.5, "schedule": "cosine"}
 
     def __init__(self, betas: Sequence[float] = (0.9, 0.999)) -> None:

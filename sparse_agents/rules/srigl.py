@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import fill_groups, gradient_growth, largest
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Rewire
+from sparse_agents.topology import Edges, Rewire, random_in_groups
 
 
 class SRigL(TopologyRule):
@@ -44,10 +44,8 @@ class SRigL(TopologyRule):
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
         rows, cols = weight.shape
-        chosen = torch.rand(rows, cols, generator=generator).argsort(dim=1)
-        take = torch.arange(cols) < _fan_ins(budget, torch.ones(rows, dtype=torch.bool)).unsqueeze(1)
-        ids = (chosen + torch.arange(rows).unsqueeze(1) * cols)[take]
-        return Edges.from_ids(ids.sort().values, (rows, cols))
+        fan_in = _fan_ins(budget, torch.ones(rows, dtype=torch.bool))
+        return Edges.from_ids(random_in_groups(fan_in, cols, generator), (rows, cols))
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         outputs = {path[-1] for path in update.paths}

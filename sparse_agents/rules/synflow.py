@@ -67,7 +67,7 @@ def flows(update: Update, weights: Sequence[Tensor]) -> list[Tensor]:
     if set(index) - {name for path in update.paths for name in path}:
         raise ConfigurationError(
             "topology='synflow' follows the network from inputs to outputs, and this network's layers do not form a "
-            "chain in the order they are registered. Use 'snip' or 'magnitude'."
+            "chain in the order they are registered. Name them in `paths`, or use 'snip' or 'magnitude'."
         )
     flow = [torch.zeros_like(w, dtype=torch.float64) for w in weights]
     for path in update.paths:

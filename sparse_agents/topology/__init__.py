@@ -5,7 +5,7 @@ from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
 from sparse_agents.topology.lamp import lamp_score
 from sparse_agents.topology.rewire import Rewire
-from sparse_agents.topology.sampling import distinct, random_edges, random_free
+from sparse_agents.topology.sampling import distinct, random_edges, random_free, random_in_groups
 from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "lamp_score",
     "random_edges",
     "random_free",
+    "random_in_groups",
 ]

@@ -54,3 +54,21 @@ def random_free(taken: Tensor, size: int, count: int, generator: torch.Generator
 def random_edges(shape: tuple[int, int], nnz: int, generator: torch.Generator) -> Edges:
     """An Erdős–Rényi graph with exactly ``nnz`` connections."""
     return Edges.from_ids(distinct(shape[0] * shape[1], nnz, generator), shape)
+
+
+CHUNK_ELEMENTS = 1 << 20
+
+
+def random_in_groups(counts: Tensor, width: int, generator: torch.Generator) -> Tensor:
+    """Random positions, ``counts[g]`` of them in ``range(g * width, (g + 1) * width)``, sorted. int64.
+
+    A chunk of groups at a time, so memory is O(connections), not O(groups · width).
+    """
+    step = max(1, CHUNK_ELEMENTS // width)
+    chosen = []
+    for first in range(0, len(counts), step):
+        wanted = counts[first : first + step]
+        order = torch.rand(len(wanted), width, generator=generator).argsort(dim=1)
+        base = (first + torch.arange(len(wanted))).unsqueeze(1) * width
+        chosen.append((order + base)[torch.arange(width) < wanted.unsqueeze(1)])
+    return torch.cat(chosen).sort().values

@@ -373,3 +373,17 @@ def test_repr_names_sizes_and_connections() -> None:
     text = repr(SparseLinear(8, 6, sparsity=0.5))
     assert "in_features=8, out_features=6, bias=True" in text
     assert "24 connections (50.0%)" in text
+
+
+def test_another_number_of_connections_while_a_graph_is_alive() -> None:
+    """Autograd caches what shape of gradient a leaf takes; agents keep losses of earlier steps in variables."""
+    layer = sparse_layer(4, 6, 0.5)
+    old = layer(torch.randn(3, 6, dtype=torch.float64)).sum()
+    old.backward(retain_graph=True)
+    fewer = Edges.from_ids(layer.topology.edges.ids[:5], (4, 6))
+    layer.topology.replace(fewer)
+    layer.replace_weight(layer.weight.data[:5].clone())
+    layer(torch.randn(3, 6, dtype=torch.float64)).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.shape == (5,)
+    assert old.grad_fn is not None

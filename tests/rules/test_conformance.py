@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sb3_helpers import Still, fill
+from sb3_helpers import train as gradient_steps
+from stable_baselines3 import PPO, TD3
 from torch import Tensor, nn
 
-from sparse_agents import SparseLinear, Topology, sparsify
+from sparse_agents import SparseLinear, Topology, TopologyController, sparsify
 from sparse_agents.nn import sparse_layers
 from sparse_agents.rules import RULES, make_rule
 from sparse_agents.topology import Edges
@@ -30,12 +36,14 @@ class Run:
     dtype: torch.dtype = torch.float64
     optimizer_type: type[torch.optim.Optimizer] = torch.optim.Adam
     options: dict[str, Any] = field(default_factory=dict)
+    widths: tuple[int, ...] = (16, 24, 16, 1)
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
-        self.module = nn.Sequential(
-            nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, 1)
-        ).to(self.dtype)  # fmt: skip
+        modules: list[nn.Module] = []
+        for n_in, n_out in pairwise(self.widths):
+            modules += [nn.Linear(n_in, n_out), nn.ReLU()]
+        self.module = nn.Sequential(*modules[:-1]).to(self.dtype)
         self.controller = sparsify(
             self.module,
             sparsity=self.sparsity,
@@ -95,9 +103,17 @@ def assert_sound(topology: Topology) -> None:
 
 def assert_same(one: nn.Module, other: nn.Module) -> None:
     first, second = one.state_dict(), other.state_dict()
-    assert first.keys() == second.keys()
+    assert_same_state(first, second, "")
+
+
+def assert_same_state(first: Any, second: Any, where: str) -> None:
+    """Tensors in nested dictionaries."""
+    if isinstance(first, Tensor):
+        assert torch.equal(first, second), where
+        return
+    assert first.keys() == second.keys(), where
     for key, value in first.items():
-        assert torch.equal(value, second[key]), key
+        assert_same_state(value, second[key], f"{where}.{key}")
 
 
 @pytest.mark.parametrize("rule", ALL)
@@ -193,3 +209,125 @@ def test_diverged_weights_are_named(rule: str) -> None:
         run.layers["2"].weight[3] = torch.nan
     with pytest.raises(ValueError, match="Layer '2' has weights that are not finite"):
         run.controller.rewire(first)
+
+
+def td3(rule: str, seed: int = 0) -> TD3:
+    """Widths that groups of eight divide, and updates that end within sixteen steps of either optimizer."""
+    timing = {"update_interval": 2, "drop_fraction": 0.3, "end": 16}
+    kwargs = {"net_arch": [16, 16], "sparsity": 0.7, "topology": rule, "topology_kwargs": timing}
+    model = TD3(
+        "SparseMlpPolicy", Still(observations=16, actions=8), seed=seed, policy_kwargs=kwargs, buffer_size=1000
+    )  # fmt: skip
+    fill(model)
+    return model
+
+
+@pytest.mark.parametrize("rule", ALL)
+def test_td3_trains_and_targets_follow(rule: str) -> None:
+    model = td3(rule)
+    gradient_steps(model, 40)
+    policy = model.policy
+    for controller in policy.topology_controllers.values():
+        assert_declared(controller)
+        for name, layer in controller.layers.items():
+            (target,) = controller.followers[name]
+            assert target.topology is layer.topology
+            assert target.weight.shape == layer.weight.shape
+            assert bool(torch.isfinite(target.weight).all())
+    assert controller.steps == 40
+
+
+@pytest.mark.parametrize("rule", ALL)
+def test_td3_saved_and_loaded_goes_on_alike(rule: str, tmp_path: Path) -> None:
+    model = td3(rule)
+    gradient_steps(model, 7)
+    model.save(tmp_path / "model")
+    again = TD3.load(tmp_path / "model", env=model.env)
+    fill(again)
+    for one in (model, again):
+        gradient_steps(one, 20, seed=3)
+    assert_same(model.policy, again.policy)
+
+
+@pytest.mark.parametrize("rule", ALL)
+def test_ppo_trains(rule: str) -> None:
+    model = PPO("MlpPolicy", Still(observations=16, actions=8), n_steps=32, batch_size=8, n_epochs=4, seed=0,
+                policy_kwargs={"net_arch": [16, 16]})  # fmt: skip
+    hidden = {net: [f"mlp_extractor.{net}.{i}" for i in (0, 2)] for net in ("policy_net", "value_net")}
+    controller = sparsify(
+        model.policy,
+        sparsity=0.7,
+        topology=rule,
+        topology_kwargs={"update_interval": 2, "drop_fraction": 0.3, "schedule": "constant", "end": 16},
+        paths=[[*hidden["policy_net"], "action_net"], [*hidden["value_net"], "value_net"]],
+        optimizer=model.policy.optimizer,
+        seed=1,
+    )
+    model.learn(64)
+    assert controller.steps == 32
+    assert_declared(controller)
+
+
+def assert_declared(controller: TopologyController) -> None:
+    """After the last update."""
+    views = [controller.view(name) for name in controller.layers]
+    wanted = sum(view.start for view in views)
+    if controller.schedule is not None:
+        done = controller.schedule.at(controller.steps)
+        wanted = sum(controller.rule.wanted(view, done) for view in views)
+    assert sum(view.edges.nnz for view in views) == wanted
+    for layer in controller.layers.values():
+        assert_sound(layer.topology)
+
+
+BLOCKED = [name for name in ALL if make_rule(name).blocks]
+
+
+@pytest.mark.parametrize("block", [4, [2, 4], "unit"], ids=str)
+@pytest.mark.parametrize("rule", BLOCKED)
+def test_blocks_come_and_go_as_a_whole(rule: str, block: Any) -> None:
+    options = {"block_size": block}
+    if block == "unit" and make_rule(rule).competes:
+        with pytest.raises(ValueError, match="lets layers compete"):
+            Run(rule, options=options)
+        return
+    run = Run(rule, options=options, widths=(16, 24, 16, 4))
+    for _ in range(STEPS):
+        run.train(1)
+        assert run.connections() == run.declared()
+        for name, layer in run.layers.items():
+            if run.controller.budgets[name] == layer.topology.edges.size:
+                continue
+            rows, cols = layer.topology.shape
+            r, c = {"4": (4, 1), "[2, 4]": (2, 4), "unit": (1, cols)}[str(block)]
+            sums = layer.topology.edges.mask().view(rows // r, r, cols // c, c).sum((1, 3))
+            assert set(sums.flatten().tolist()) <= {0, r * c}
+
+
+@pytest.mark.parametrize("rule", sorted(set(ALL) - set(BLOCKED)))
+def test_rules_of_single_connections_refuse_blocks(rule: str) -> None:
+    with pytest.raises(ValueError, match="judges single connections"):
+        make_rule(rule, block_size=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sparsity", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rule", ALL)
+def test_every_optimizer_type_and_sparsity(
+    rule: str, dtype: torch.dtype, optimizer: type[torch.optim.Optimizer], sparsity: float
+) -> None:
+    """As above, and stopped and resumed at every step."""
+    run = Run(rule, sparsity, dtype=dtype, optimizer_type=optimizer)
+    for step in range(STEPS):
+        state = copy.deepcopy(run.state())
+        run = Run(rule, sparsity, dtype=dtype, optimizer_type=optimizer)
+        for part, values in state.items():
+            getattr(run, part).load_state_dict(values)
+        run.step = step
+        run.train(1)
+        assert run.connections() == run.declared()
+        for layer in run.layers.values():
+            assert_sound(layer.topology)
+    assert_same(run.module, Run(rule, sparsity, dtype=dtype, optimizer_type=optimizer).train(STEPS).module)
