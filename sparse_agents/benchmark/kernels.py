@@ -6,12 +6,12 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import nn
 
+from sparse_agents.benchmark.replay import fill
 from sparse_agents.benchmark.rivals import bare_dense, dense_network, forward_backward, rivals, with_layers
 from sparse_agents.benchmark.timing import Record, compare
 from sparse_agents.nn import SparseLinear, SparseSequential, linear_layers, random_topologies, replace_linear
@@ -127,16 +127,6 @@ def acting(widths: Sequence[int] = NETWORKS[0]) -> Iterator[Record]:
         yield from compare(case, sparsity, 1, torch.get_num_threads(), calls, DENSE)
 
 
-def _fill(model: OffPolicyAlgorithm, transitions: int = 5000) -> None:
-    buffer = model.replay_buffer
-    assert buffer is not None
-    rng = np.random.default_rng(0)
-    for _ in range(transitions):
-        obs, new = rng.standard_normal((2, 1, *buffer.obs_shape))
-        action = rng.uniform(-1, 1, (1, buffer.action_dim))
-        buffer.add(obs, new, action, rng.standard_normal(1), np.zeros(1), [{}])
-
-
 def gradient_steps(batch: int = 256, sparsity: float = 0.9, env_id: str = "HalfCheetah-v5") -> Iterator[Record]:
     """Stock Stable-Baselines3 TD3, dense and with ``"SparseMlpPolicy"``, with torch's loop and fused Adam."""
     models: dict[str, OffPolicyAlgorithm] = {}
@@ -147,7 +137,7 @@ def gradient_steps(batch: int = 256, sparsity: float = 0.9, env_id: str = "HalfC
                 kwargs["sparsity"] = sparsity
             name = label + (", fused Adam" if fused else "")
             models[name] = TD3(policy, make_env(env_id, 0), buffer_size=5000, policy_kwargs=kwargs, device="cpu")
-            _fill(models[name])
+            fill(models[name])
     seconds = gradient_step_seconds(models, batch, steps=100, rounds=5)
     baseline = "dense TD3"
     for name, value in seconds.items():

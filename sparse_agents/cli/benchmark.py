@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
@@ -19,19 +20,19 @@ from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.ops import backend_info
 
-SUITES = ("kernels",)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class BenchmarkArguments:
-    """Measure against dense torch, side by side in one run. Run it with nothing else on the machine."""
+    """Measure side by side in one run. Run it with nothing else on the machine."""
 
     suite: Positional[str]
-    """kernels"""
+    """kernels: speed relative to dense torch; topology: what the rules' updates cost"""
     json: Path | None = None
     """Also write the records to this file."""
     quick: bool = False
-    """Only the bare 256x256 layer and the small network, without rivals."""
+    """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,13 +46,50 @@ def main(argv: Sequence[str]) -> None:
     if arguments.json is not None and not arguments.json.resolve().parent.is_dir():
         raise ConfigurationError(f"--json {arguments.json}: there is no such folder.")
     before = torch.get_num_threads()
+    Console().print(f"{_processor()}, {platform.system()}, torch {torch.__version__}, kernels: {info.isa}\n")
     try:
-        records = list(_with_progress(_quick() if arguments.quick else _kernels()))
+        records = SUITES[arguments.suite](arguments.quick)
     finally:
         torch.set_num_threads(before)
-    _print(records)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([r.as_dict() for r in records], indent=1) + "\n")
+
+
+def _kernel_suite(quick: bool) -> Sequence[benchmark.Record]:
+    records = list(_with_progress((_quick() if quick else _kernels()), lambda r: f"{r.case} at {r.sparsity:.0%}"))
+    _print(records)
+    return records
+
+
+def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.UpdateMemory]:
+    torch.set_num_threads(1)
+    rules = ("set", "rigl") if quick else ()
+    console = Console()
+    times: list[benchmark.UpdateTime] = []
+    for width in (256,) if quick else (256, 1024):
+        found = list(_with_progress(benchmark.update_times(width, rules=rules), lambda r: r.rule))
+        title = f"TD3 with {width}-{width} hidden units at 90% sparsity, one update of the actor and both critics"
+        table = Table("rule", "update", "gradient step", "share at 1 in 100", title=title, title_justify="left")
+        for r in found:
+            share = "once" if not r.share else f"{r.share:.1%}" + (", on the way from dense" if r.ramps else "")
+            table.add_row(r.rule, f"{r.update_seconds * 1e3:.2f} ms", f"{r.step_seconds * 1e3:.2f} ms", share)
+        console.print(table)
+        times += found
+    width = 1024 if quick else 16384
+    memories = list(_with_progress(benchmark.update_memory(width, rules=rules), lambda r: r.rule))
+    title = f"One layer of {width} by {width} at 99.9% sparsity; its dense weights are {_mib(memories[0].dense)}"
+    table = Table("rule", "peak memory", "of it the update", "update", title=title, title_justify="left")
+    for m in memories:
+        table.add_row(m.rule, _mib(m.peak), _mib(m.update), f"{m.seconds * 1e3:.0f} ms")
+    console.print(table)
+    return [*times, *memories]
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+SUITES: dict[str, Callable[[bool], Sequence[Any]]] = {"kernels": _kernel_suite, "topology": _topology_suite}
 
 
 def _quick() -> Iterator[benchmark.Record]:
@@ -73,16 +111,15 @@ def _kernels() -> Iterator[benchmark.Record]:
     yield from benchmark.networks(with_rivals=False)
 
 
-def _with_progress(records: Iterable[benchmark.Record]) -> Iterator[benchmark.Record]:
+def _with_progress(records: Iterable[R], describe: Callable[[R], str]) -> Iterator[R]:
     with tqdm(records, unit=" measurements", leave=False) as bar:
         for record in bar:
-            bar.set_description(f"{record.case} at {record.sparsity:.0%}")
+            bar.set_description(describe(record))
             yield record
 
 
 def _print(records: Sequence[benchmark.Record]) -> None:
     console = Console()
-    console.print(f"{_processor()}, {platform.system()}, torch {torch.__version__}, kernels: {backend_info().isa}\n")
     groups: dict[tuple[str, int, int], list[benchmark.Record]] = {}
     for record in records:
         groups.setdefault((record.case, record.batch, record.threads), []).append(record)

@@ -15,7 +15,7 @@ from helpers import dense_matrix, dense_twin, random_graph, sparse_layer
 from torch import Tensor, nn
 
 from sparse_agents import CheckpointError, ConfigurationError, SparseLinear, Topology
-from sparse_agents.topology import full_edges
+from sparse_agents.topology import Edges, full_edges
 
 State = dict[str, Tensor]
 
