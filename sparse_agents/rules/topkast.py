@@ -66,10 +66,11 @@ class TopKAST(TopologyRule):
             notes["value"] = layer.weight.new_empty(0)
         if layer.gradient is None:
             return
-        active = layer.edges.active
-        density = layer.budget / layer.edges.size
-        factor = 1.0 if active is None else torch.where(active, 1.0, 1.0 / density).to(layer.weight.dtype)
-        layer.gradient.add_(self.regularisation * factor * layer.weight)
+        factor = torch.ones_like(layer.weight)
+        if layer.edges.active is not None:
+            density = layer.budget / layer.edges.size
+            factor.masked_fill_(~layer.edges.active, 1 / density)
+        layer.gradient.add_(factor * layer.weight, alpha=self.regularisation)
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         return [self._refresh(layer) for layer in update.layers]

@@ -1,0 +1,481 @@
+"""The published rules on dense float64 matrices with masks, written for clarity and without the library's choices of
+
+algorithm: full sorts, Python loops, whole matrices. Only random draws are made by the library's samplers, so that
+both sides see the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparse_agents.topology import distinct
+
+Update = Callable[["Dense"], None]
+
+
+@dataclass
+class Dense:
+    """An MLP of ReLU layers with a mask on every weight matrix, trained by Adam on the mean squared error."""
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+    masks: list[Tensor]
+    budgets: list[int]
+    generator: torch.Generator
+    lr: float = 0.01
+    t: int = 0
+    active: list[Tensor] | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+    # of this step, and of this update
+    x: Tensor = field(default_factory=lambda: torch.zeros(0))
+    y: Tensor = field(default_factory=lambda: torch.zeros(0))
+    grads: list[Tensor] = field(default_factory=list)
+    bias_grads: list[Tensor] = field(default_factory=list)
+    number: int = 0
+    fraction: float = 0.0
+    progress: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.start = [int(m.sum()) for m in self.masks]
+        self.m = [torch.zeros_like(p) for p in (*self.weights, *self.biases)]
+        self.v = [torch.zeros_like(p) for p in (*self.weights, *self.biases)]
+
+    def activations(self, weights: list[Tensor]) -> list[Tensor]:
+        h = [self.x]
+        for i, (w, b) in enumerate(zip(weights, self.biases, strict=True)):
+            z = h[-1] @ w.T + b
+            h.append(z.relu() if i + 1 < len(weights) else z)
+        return h
+
+    def used(self) -> list[Tensor]:
+        masks = self.masks if self.active is None else self.active
+        return [w * m for w, m in zip(self.weights, masks, strict=True)]
+
+    def backward(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+        weights = [w.detach().requires_grad_() for w in self.used()]
+        saved = self.biases
+        self.biases = [b.detach().requires_grad_() for b in saved]
+        loss = ((self.activations(weights)[-1] - y) ** 2).mean()
+        found = torch.autograd.grad(loss, [*weights, *self.biases])
+        self.biases = saved
+        self.grads, self.bias_grads = list(found[: len(weights)]), list(found[len(weights) :])
+
+    def adam(self) -> None:
+        self.t += 1
+        grads = [g * m for g, m in zip(self.grads, self.masks, strict=True)] + self.bias_grads
+        for p, g, m, v in zip((*self.weights, *self.biases), grads, self.m, self.v, strict=True):
+            m.mul_(0.9).add_(0.1 * g)
+            v.mul_(0.999).add_(0.001 * g * g)
+            p.sub_(self.lr * (m / (1 - 0.9**self.t)) / ((v / (1 - 0.999**self.t)).sqrt() + 1e-8))
+        if self.active is None:
+            self.weights = [w * m for w, m in zip(self.weights, self.masks, strict=True)]
+
+    def become(self, i: int, mask: Tensor, fresh: Tensor | None = None) -> None:
+        """Another mask; what is new, and what is ``fresh``, starts at zero with zero moments."""
+        zero = ~mask | (mask & ~self.masks[i]) if fresh is None else ~mask | (mask & ~self.masks[i]) | fresh
+        for tensor in (self.weights[i], self.m[i], self.v[i]):
+            tensor[zero] = 0
+        self.masks[i] = mask
+
+    def layers(self) -> range:
+        return range(len(self.weights))
+
+    def full(self, i: int) -> bool:
+        return bool(self.masks[i].all())
+
+
+def at(mask_like: Tensor, positions: list[int]) -> Tensor:
+    """A mask of these positions."""
+    mask = torch.zeros(mask_like.numel(), dtype=torch.bool)
+    mask[positions] = True
+    return mask.view_as(mask_like)
+
+
+def ranked(score: Tensor, among: Tensor, largest: bool) -> list[int]:
+    """Positions in ``among``, best first, ties by position."""
+    flat, places = score.flatten().tolist(), among.flatten().nonzero().flatten().tolist()
+    return sorted(places, key=lambda p: (-flat[p] if largest else flat[p], p))
+
+
+def smallest_weights(net: Dense, i: int, count: int) -> Tensor:
+    return at(net.masks[i], ranked(net.weights[i].abs(), net.masks[i], largest=False)[:count])
+
+
+def random_free(taken: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    free = (~taken).flatten().nonzero().flatten()
+    return at(taken, free[distinct(len(free), count, generator)].tolist())
+
+
+def nnz(net: Dense, i: int) -> int:
+    return int(net.masks[i].sum())
+
+
+def cubic(start: float, final: float, progress: float) -> int:
+    return round(final + (start - final) * (1 - progress) ** 3)
+
+
+def global_top(scores: list[Tensor], masks: list[Tensor], count: int) -> list[Tensor]:
+    """The best over all layers; the best of each layer is safe."""
+    entries = [
+        (-value, i, p)
+        for i, (score, mask) in enumerate(zip(scores, masks, strict=True))
+        for p, (value, there) in enumerate(zip(score.flatten().tolist(), mask.flatten().tolist(), strict=True))
+        if there
+    ]
+    safe = [min(e for e in entries if e[1] == i) for i in range(len(scores))]
+    rest = sorted(e for e in entries if e not in set(safe))
+    kept = safe + rest[: count - len(safe)]
+    return [at(mask, [p for _, j, p in kept if j == i]) for i, mask in enumerate(masks)]
+
+
+def prune_to(net: Dense, masks: list[Tensor]) -> None:
+    for i in net.layers():
+        net.become(i, masks[i])
+
+
+# ---------------------------------------------------------------- before training
+
+
+def magnitude(net: Dense) -> None:
+    prune_to(net, global_top([w.abs() for w in net.weights], net.masks, sum(net.budgets)))
+
+
+def snip(net: Dense) -> None:
+    scores = [(w * g).abs() for w, g in zip(net.weights, net.grads, strict=True)]
+    prune_to(net, global_top(scores, net.masks, sum(net.budgets)))
+
+
+def grasp(net: Dense) -> None:
+    def loss(*weights: Tensor) -> Tensor:
+        return ((net.activations(list(weights))[-1] - net.y) ** 2).mean()
+
+    direction = tuple(g.detach() for g in net.grads)
+    _, product = torch.autograd.functional.hvp(loss, tuple(net.weights), direction)
+    scores = [w * h for w, h in zip(net.weights, product, strict=True)]
+    prune_to(net, global_top(scores, net.masks, sum(net.budgets)))
+
+
+def synflow(net: Dense, rounds: int = 100) -> None:
+    total, budget = sum(net.start), sum(net.budgets)
+    masks = [m.clone() for m in net.masks]
+    for k in range(1, rounds + 1):
+        leaves = [(w.abs() * m).requires_grad_() for w, m in zip(net.weights, masks, strict=True)]
+        h = torch.ones(leaves[0].shape[1], dtype=torch.float64)
+        for leaf in leaves:
+            h = leaf @ h
+        flows = torch.autograd.grad(h.sum(), leaves)
+        scores = [(f * w).detach() for f, w in zip(flows, leaves, strict=True)]
+        masks = global_top(scores, masks, round(total * (budget / total) ** (k / rounds)))
+    prune_to(net, masks)
+
+
+# ---------------------------------------------------------------- sparse to sparse
+
+
+def set_(net: Dense) -> None:
+    for i in net.layers():
+        if net.full(i):
+            continue
+        w, mask = net.weights[i], net.masks[i]
+        dropped: list[int] = []
+        for sign in (mask & (w >= 0), mask & (w < 0)):
+            dropped += ranked(w.abs(), sign, largest=False)[: int(net.fraction * int(sign.sum()))]
+        survivors = mask & ~at(mask, dropped)
+        grown = random_free(survivors, len(dropped), net.generator)
+        net.become(i, survivors | grown, fresh=grown)
+
+
+def rigl(net: Dense) -> None:
+    for i in net.layers():
+        if net.full(i):
+            continue
+        count = int(net.fraction * nnz(net, i))
+        survivors = net.masks[i] & ~smallest_weights(net, i, count)
+        grown = at(survivors, ranked(net.grads[i].abs(), ~survivors, largest=True)[:count])
+        net.become(i, survivors | grown)
+
+
+def deepr_step(net: Dense, l1: float = 1e-5, noise: float = 1e-5) -> None:
+    for i in net.layers():
+        sign = net.memory["sign"][i]
+        mask = net.masks[i]
+        drawn = torch.randn(int(mask.sum()), generator=net.generator, dtype=torch.float64)
+        net.weights[i][mask] += noise * drawn - net.lr * l1 * sign[mask]
+
+
+def deepr(net: Dense) -> None:
+    planned = []
+    for i in net.layers():
+        turned = net.masks[i] & (net.weights[i] * net.memory["sign"][i] < 0)
+        if net.full(i) or not turned.any():
+            continue
+        survivors = net.masks[i] & ~turned
+        planned.append((i, survivors, random_free(survivors, int(turned.sum()), net.generator)))
+    for i, survivors, grown in planned:
+        net.become(i, survivors | grown, fresh=grown)
+        sign = torch.randint(2, (int(grown.sum()),), generator=net.generator) * 2.0 - 1.0
+        net.weights[i][grown] = 1e-12 * sign.double()
+        net.memory["sign"][i][grown] = sign.double()
+
+
+def dsr(net: Dense, tolerance: float = 0.1) -> None:
+    threshold = net.memory.setdefault("threshold", 1e-3)
+    dropped = []
+    for i in net.layers():
+        below = net.masks[i] & (net.weights[i].abs() < threshold)
+        if int(below.sum()) == nnz(net, i):
+            below = smallest_weights(net, i, nnz(net, i) - 1)
+        dropped.append(below)
+    count = sum(int(d.sum()) for d in dropped)
+    target = net.fraction * sum(nnz(net, i) for i in net.layers())
+    if count < (1 - tolerance) * target:
+        net.memory["threshold"] = threshold * 2
+    elif count > (1 + tolerance) * target:
+        net.memory["threshold"] = threshold / 2
+    room = [int((~m).sum()) for m in net.masks]
+    assert count <= sum(room)
+    left = [nnz(net, i) - int(dropped[i].sum()) for i in net.layers()]
+    grow = shares(count, left, room)
+    for i in net.layers():
+        if bool(dropped[i].any()) or grow[i]:
+            grown = random_free(net.masks[i], grow[i], net.generator)
+            net.become(i, (net.masks[i] & ~dropped[i]) | grown)
+
+
+def shares(total: int, weights: list[float], room: list[int]) -> list[int]:
+    """Proportional, capped, largest remainders; one at a time once the whole parts are handed out."""
+    given = [0] * len(room)
+    while (left := total - sum(given)) > 0:
+        open_places = [i for i in range(len(room)) if given[i] < room[i]]
+        scale = sum(weights[i] for i in open_places)
+        wish = {i: min(left * weights[i] / scale, room[i] - given[i]) for i in open_places}
+        whole = {i: math.floor(value + 1e-9) for i, value in wish.items()}
+        if sum(whole.values()) == 0:
+            for i in sorted(open_places, key=lambda i: -wish[i])[:left]:
+                given[i] += 1
+        for i, value in whole.items():
+            given[i] += value
+    return given
+
+
+def snfs_step(net: Dense) -> None:
+    if "m" not in net.memory:
+        net.memory["m"] = [torch.zeros_like(g) for g in net.grads]
+        net.memory["v"] = [torch.zeros_like(g) for g in net.grads]
+    for i in net.layers():
+        net.memory["m"][i] = 0.9 * net.memory["m"][i] + 0.1 * net.grads[i]
+        net.memory["v"][i] = 0.999 * net.memory["v"][i] + 0.001 * net.grads[i] ** 2
+
+
+def snfs(net: Dense) -> None:
+    momentum = [m.abs() / (v.sqrt() + 1e-8) for m, v in zip(net.memory["m"], net.memory["v"], strict=True)]
+    counts = [0 if net.full(i) else min(math.ceil(net.fraction * nnz(net, i)), nnz(net, i) - 1) for i in net.layers()]
+    survivors = [net.masks[i] & ~smallest_weights(net, i, counts[i]) for i in net.layers()]
+    strength = [0.0 if net.full(i) else float(momentum[i][survivors[i]].mean()) for i in net.layers()]
+    room = [int((~s).sum()) for s in survivors]
+    grow = shares(sum(counts), strength, room)
+    for i in net.layers():
+        grown = at(survivors[i], ranked(momentum[i], ~survivors[i], largest=True)[: grow[i]])
+        if counts[i] or grow[i]:
+            net.become(i, survivors[i] | grown, fresh=grown)
+
+
+def mest(net: Dense, soft: bool = False) -> None:
+    part = 1.0 if net.progress <= 0.5625 else 0.5 if net.progress <= 0.75 else 0.0
+    for i in net.layers():
+        size, budget = net.masks[i].numel(), net.budgets[i]
+        if budget == size:
+            continue
+        exchanged = int(net.fraction * part * budget)
+        wanted = min(budget + exchanged, size) if soft else budget
+        importance = net.weights[i].abs() + 0.01 * net.grads[i].abs()
+        kept = at(net.masks[i], ranked(importance, net.masks[i], largest=True)[: wanted - exchanged])
+        if not bool((kept != net.masks[i]).any()) and wanted == int(kept.sum()):
+            continue
+        grown = random_free(kept, wanted - int(kept.sum()), net.generator)
+        net.become(i, kept | grown, fresh=grown)
+
+
+def ctre(net: Dense, variant: str = "sim") -> None:
+    h = net.memory["activations"]
+    for i in net.layers():
+        if net.full(i):
+            continue
+        count = int(net.fraction * nnz(net, i))
+        if count == 0:
+            continue
+        survivors = net.masks[i] & ~smallest_weights(net, i, count)
+        before, after = h[i].T, h[i + 1].T
+        before, after = (
+            a / a.norm(dim=1, keepdim=True).where(a.any(1, keepdim=True), torch.ones(1)) for a in (before, after)
+        )
+        cosine = after @ before.T
+        alike = at(survivors, ranked(cosine.abs(), ~survivors, largest=True)[:count])
+        if variant == "sim":
+            new = alike & ~net.masks[i]
+            alike = new | random_free(survivors | new, count - int(new.sum()), net.generator)
+        net.become(i, survivors | alike)
+
+
+def srigl(net: Dense, gamma: float = 0.3) -> None:
+    for i in net.layers():
+        if net.full(i):
+            continue
+        rows, cols = net.masks[i].shape
+        total = nnz(net, i)
+        exchanged = int(net.fraction * total)
+        size, grad = net.weights[i].abs(), net.grads[i].abs()
+        active = list(range(rows))
+        if i != len(net.weights) - 1:
+            salient = at(size, ranked(size, net.masks[i], largest=True)[: total - exchanged])
+            salient |= at(grad, ranked(grad, ~net.masks[i], largest=True)[:exchanged])
+            counts = salient.sum(1).tolist()
+            active = [r for r in range(rows) if counts[r] >= max(1, int(gamma * total / rows))]
+            needed = math.ceil(total / cols)
+            if len(active) < needed:
+                active = sorted(sorted(range(rows), key=lambda r: (-counts[r], r))[:needed])
+        among = net.masks[i].clone()
+        among[[r for r in range(rows) if r not in active]] = False
+        kept = at(size, ranked(size, among, largest=True)[: total - exchanged])
+        mask = torch.zeros_like(kept)
+        for place, r in enumerate(active):
+            fan_in = total // len(active) + (place < total % len(active))
+            row = at(size[r], ranked(size[r], kept[r], largest=True)[:fan_in])
+            row |= at(size[r], ranked(grad[r], ~row, largest=True)[: fan_in - int(row.sum())])
+            mask[r] = row
+        net.become(i, mask)
+
+
+def nm(net: Dense, m: int = 8) -> None:
+    for i in net.layers():
+        if net.full(i):
+            continue
+        rows, cols = net.masks[i].shape
+        n = nnz(net, i) * m // (rows * cols)
+        count = int(net.fraction * nnz(net, i))
+        mask = net.masks[i] & ~smallest_weights(net, i, count)
+        for r in range(rows):
+            for first in range(0, cols, m):
+                group = slice(first, first + m)
+                best = ranked(net.grads[i][r, group].abs(), ~mask[r, group], largest=True)
+                mask[r, group] |= at(mask[r, group], best[: n - int(mask[r, group].sum())])
+        net.become(i, mask)
+
+
+def ch3_l3(mask: Tensor) -> Tensor:
+    """CH3-L3p of every absent pair, by enumerating paths u – z1 – z2 – v; mask is [outputs, inputs]."""
+    rows, cols = mask.shape
+    inputs_of = [set(mask[r].nonzero().flatten().tolist()) for r in range(rows)]
+    outputs_of = [set(mask[:, c].nonzero().flatten().tolist()) for c in range(cols)]
+    score = torch.zeros(rows, cols, dtype=torch.float64)
+    for v in range(rows):
+        for u in range(cols):
+            if mask[v, u]:
+                continue
+            paths = [(z1, z2) for z1 in outputs_of[u] for z2 in inputs_of[v] if z2 in inputs_of[z1]]
+            local1, local2 = {z1 for z1, _ in paths}, {z2 for _, z2 in paths}
+            for z1, z2 in paths:
+                external1 = len(inputs_of[z1] - local2 - {u})
+                external2 = len(outputs_of[z2] - local1 - {v})
+                score[v, u] += 1 / math.sqrt((1 + external1) * (1 + external2))
+    return score
+
+
+def cht(net: Dense) -> None:
+    for i in net.layers():
+        if net.full(i):
+            continue
+        count = int(net.fraction * nnz(net, i))
+        if count == 0:
+            continue
+        survivors = net.masks[i] & ~smallest_weights(net, i, count)
+        score = ch3_l3(survivors).round(decimals=12)  # equal sums of another order are ties
+        best = [p for p in ranked(score, ~survivors, largest=True) if score.flatten()[p] > 0][:count]
+        grown = at(survivors, best)
+        grown |= random_free(survivors | grown, count - len(best), net.generator)
+        net.become(i, survivors | grown, fresh=grown)
+
+
+def topkast_step(net: Dense, regularisation: float = 1e-4) -> None:
+    if "rest" not in net.memory:
+        net.memory["rest"] = []
+        for i in net.layers():
+            ceiling = float(net.weights[i][net.masks[i]].abs().min())
+            key = int(torch.randint(2**62, (), generator=net.generator))
+            outside = [hashed(p, key) * ceiling for p in range(net.masks[i].numel())]
+            net.memory["rest"].append(torch.tensor(outside, dtype=torch.float64).view_as(net.weights[i]))
+    assert net.active is not None
+    for i in net.layers():
+        density = net.budgets[i] / net.masks[i].numel()
+        factor = torch.ones_like(net.weights[i]).masked_fill(~net.active[i], 1.0 / density)
+        penalty = factor * net.weights[i] * regularisation
+        net.grads[i] = net.grads[i] + penalty
+
+
+def hashed(position: int, key: int) -> float:
+    """SplitMix64's mixing of position * golden ratio + key, its upper 53 bits in (−1, 1)."""
+    z = (position * 0x9E3779B97F4A7C15 + key) % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return (((z ^ (z >> 31)) >> 11) + 0.5) * 2.0**-52 - 1.0
+
+
+def topkast(net: Dense) -> None:
+    """Here the dense θ is kept: ``rest`` holds it outside B."""
+    assert net.active is not None
+    for i in net.layers():
+        mask, rest = net.masks[i], net.memory["rest"][i]
+        theta = torch.where(mask, net.weights[i], rest)
+        backward = at(mask, ranked(theta.abs(), torch.ones_like(mask), largest=True)[: net.start[i]])
+        net.memory["rest"][i] = theta.clone()
+        come = backward & ~mask
+        net.become(i, backward)
+        net.weights[i][come] = theta[come]
+        net.active[i] = at(mask, ranked(theta.abs(), backward, largest=True)[: net.budgets[i]])
+
+
+# ---------------------------------------------------------------- dense to sparse
+
+
+def gmp(net: Dense) -> None:
+    for i in net.layers():
+        kept = ranked(net.weights[i].abs(), net.masks[i], largest=True)
+        net.become(i, at(net.masks[i], kept[: cubic(net.start[i], net.budgets[i], net.progress)]))
+
+
+def lamp(net: Dense) -> None:
+    scores = []
+    for i in net.layers():
+        square = (net.weights[i] ** 2).flatten()
+        order = ranked(net.weights[i].abs(), net.masks[i], largest=False)
+        score = torch.zeros_like(square)
+        for rank, p in enumerate(order):
+            score[p] = square[p] / square[order[rank:]].sum()
+        scores.append(score.view_as(net.weights[i]))
+    count = sum(cubic(s, b, net.progress) for s, b in zip(net.start, net.budgets, strict=True))
+    prune_to(net, global_top(scores, net.masks, count))
+
+
+def acdc(net: Dense) -> None:
+    if net.number % 2 == 0 or net.progress == 1:
+        prune_to(net, global_top([w.abs() for w in net.weights], net.masks, sum(net.budgets)))
+    else:
+        prune_to(net, [torch.ones_like(m) for m in net.masks])
+
+
+def granet(net: Dense, until: float = 0.5) -> None:
+    progress = min(net.progress / until, 1.0)
+    count = sum(cubic(s, b, progress) for s, b in zip(net.start, net.budgets, strict=True))
+    kept = global_top([w.abs() for w in net.weights], net.masks, count)
+    for i in net.layers():
+        weak = ranked(net.weights[i].abs(), kept[i], largest=False)[: int(net.fraction * int(kept[i].sum()))]
+        survivors = kept[i] & ~at(kept[i], weak)
+        grown = at(survivors, ranked(net.grads[i].abs(), ~survivors, largest=True)[: len(weak)])
+        net.become(i, survivors | grown)
