@@ -27,12 +27,14 @@ class CHT(ExchangeRule):
         CH3-L3p(u, v) = Σ over paths u – z1 – z2 – v of 1 / √((1 + e(z1)) (1 + e(z2))),
 
     e(z) being the links of z that lead neither to u or v nor into their local community, the inner nodes of all such
-    paths. Connections without a path are drawn at random. No gradient is needed.
+    paths. Connections without a path are drawn at random. One dropped and grown at once keeps its value and moments. No
+    gradient is needed.
 
     Differences from the authors' code: units that lose all their connections are not removed from the network, and
     training starts from any distribution of connections, where theirs may start from a correlated one.
     """
 
+    keep_regrown = True
     blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.3, "schedule": "constant"}
 

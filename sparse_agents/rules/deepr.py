@@ -66,4 +66,4 @@ class DeepR(ExchangeRule):
     def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
         zeros = super().new_weights(layer, rewire)
         sign = torch.randint(2, zeros.shape, generator=layer.generator) * 2 - 1
-        return zeros + AWAKENED * sign
+        return zeros + AWAKENED * sign.to(zeros.dtype)

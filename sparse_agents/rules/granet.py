@@ -22,6 +22,9 @@ class GraNet(TopologyRule):
     fraction of each layer's smallest |w| and grow as many with the largest |dense gradient|. The exchange goes on
     when pruning has ended.
 
+    Differences from the authors' code: ⌊ζ·nnz⌋ connections are exchanged, where theirs rounds up, and none is lost to
+    ties; the final density is reached exactly.
+
     Args:
         initial_density: of the start, over every layer; 1 begins dense.
         prune_until: the part of the run, from the first update to the last, in which pruning happens.

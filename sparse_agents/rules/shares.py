@@ -15,17 +15,22 @@ def share_out(total: int, weights: Sequence[float], room: Sequence[int]) -> list
     if total > sum(room):
         raise ValueError(f"There is room for {sum(room)}, not for {total}.")
     shares = [0] * len(room)
+    open_places = [i for i in range(len(room)) if room[i]]
     left = total
-    while left:
-        open_places = [i for i in range(len(room)) if shares[i] < room[i]]
+    while open_places:
         scale = sum(weights[i] for i in open_places)
-        part = {i: weights[i] / scale if scale > 0 else 1 / len(open_places) for i in open_places}
-        exact = {i: min(left * part[i], room[i] - shares[i]) for i in open_places}
-        given = {i: math.floor(value + 1e-9) for i, value in exact.items()}
-        if not any(given.values()):
-            by_remainder = sorted(open_places, key=lambda i: -exact[i])
-            given = dict.fromkeys(by_remainder[:left], 1)
-        for i, number in given.items():
-            shares[i] += number
-            left -= number
+        exact = {i: left * (weights[i] / scale if scale > 0 else 1 / len(open_places)) for i in open_places}
+        full = [i for i in open_places if exact[i] >= room[i]]
+        if not full:
+            break
+        for i in full:
+            shares[i] = min(room[i], left)
+            left -= shares[i]
+        open_places = [i for i in open_places if i not in full]
+    whole = {i: math.floor(exact[i] + 1e-9) for i in open_places}
+    by_remainder = sorted(open_places, key=lambda i: whole[i] - exact[i])
+    for i in open_places:
+        shares[i] = whole[i]
+    for i in by_remainder[: left - sum(whole.values())]:
+        shares[i] += 1
     return shares

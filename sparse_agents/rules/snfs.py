@@ -26,9 +26,12 @@ class SNFS(TopologyRule):
 
     Dettmers & Zettlemoyer, "Sparse Networks from Scratch: Faster Training without Losing Performance", 2019: drop the
     ⌈ζ·nnz⌉ smallest |w| of each layer; share all of them out over layers in proportion to the mean |momentum| of the
-    weights that stay; within a layer grow the largest |momentum| among all others. Momentum is that of Adam,
+    weights it has; within a layer grow the largest |momentum| among all others. Momentum is that of Adam,
     m / (√v + 1e-8), as in the authors' code; absent connections have one too, which takes O(dense) memory: layers
     of more than 2^24 possible connections are refused.
+
+    Differences from the authors' code: the number of connections is exact, where theirs is off by what rounding and
+    full layers cost, and corrects itself over the updates; a layer may become full, where theirs stops at 99%.
 
     Args:
         betas: decay of the dense momenta; Adam's own by default.
@@ -67,7 +70,7 @@ class SNFS(TopologyRule):
     def update(self, update: Update) -> Sequence[Rewire | None]:
         layers = update.layers
         drop = [self._drop(layer, update.moment.fraction) for layer in layers]
-        strength = [self._strength(layer, slots) for layer, slots in zip(layers, drop, strict=True)]
+        strength = [self._strength(layer) for layer in layers]
         room = [layer.edges.size - layer.edges.nnz + len(slots) for layer, slots in zip(layers, drop, strict=True)]
         grow = share_out(sum(map(len, drop)), strength, room)
         return [self._exchange(layer, slots, count) for layer, slots, count in zip(layers, drop, grow, strict=True)]
@@ -85,13 +88,11 @@ class SNFS(TopologyRule):
         notes = layer.memory.other
         return notes["m"].abs() / (notes["v"].sqrt() + EPSILON)
 
-    def _strength(self, layer: LayerView, drop: Tensor) -> float:
-        """The mean over the connections that stay; full layers take no part."""
+    def _strength(self, layer: LayerView) -> float:
+        """The mean over present connections; full layers take no part."""
         if layer.edges.nnz == layer.edges.size:
             return 0.0
-        stay = torch.ones(layer.edges.nnz, dtype=torch.bool)
-        stay[drop] = False
-        return float(self._momentum(layer).view(-1)[layer.edges.ids[stay]].mean())
+        return float(self._momentum(layer).view(-1)[layer.edges.ids].mean())
 
     def _exchange(self, layer: LayerView, drop: Tensor, count: int) -> Rewire | None:
         if len(drop) == 0 and count == 0:

@@ -250,18 +250,22 @@ def dsr(net: Dense, tolerance: float = 0.1) -> None:
 
 
 def shares(total: int, weights: list[float], room: list[int]) -> list[int]:
-    """Proportional, capped, largest remainders; one at a time once the whole parts are handed out."""
-    given = [0] * len(room)
-    while (left := total - sum(given)) > 0:
-        open_places = [i for i in range(len(room)) if given[i] < room[i]]
-        scale = sum(weights[i] for i in open_places)
-        wish = {i: min(left * weights[i] / scale, room[i] - given[i]) for i in open_places}
-        whole = {i: math.floor(value + 1e-9) for i, value in wish.items()}
-        if sum(whole.values()) == 0:
-            for i in sorted(open_places, key=lambda i: -wish[i])[:left]:
+    """Proportional with caps: who would get more than there is room for is filled and left out; then Hamilton."""
+    given, rest = [0] * len(room), {i for i in range(len(room)) if room[i] > 0}
+    while rest:
+        left = total - sum(given)
+        scale = sum(weights[i] for i in rest)
+        wish = {i: left * weights[i] / scale for i in rest}
+        filled = {i for i in rest if wish[i] >= room[i]}
+        if not filled:
+            for i in rest:
+                given[i] = int(wish[i] + 1e-9)
+            for i in sorted(rest, key=lambda i: (given[i] - wish[i], i))[: total - sum(given)]:
                 given[i] += 1
-        for i, value in whole.items():
-            given[i] += value
+            break
+        for i in filled:
+            given[i] = room[i]
+        rest -= filled
     return given
 
 
@@ -278,7 +282,7 @@ def snfs(net: Dense) -> None:
     momentum = [m.abs() / (v.sqrt() + 1e-8) for m, v in zip(net.memory["m"], net.memory["v"], strict=True)]
     counts = [0 if net.full(i) else min(math.ceil(net.fraction * nnz(net, i)), nnz(net, i) - 1) for i in net.layers()]
     survivors = [net.masks[i] & ~smallest_weights(net, i, counts[i]) for i in net.layers()]
-    strength = [0.0 if net.full(i) else float(momentum[i][survivors[i]].mean()) for i in net.layers()]
+    strength = [0.0 if net.full(i) else float(momentum[i][net.masks[i]].mean()) for i in net.layers()]
     room = [int((~s).sum()) for s in survivors]
     grow = shares(sum(counts), strength, room)
     for i in net.layers():
@@ -400,7 +404,7 @@ def cht(net: Dense) -> None:
         best = [p for p in ranked(score, ~survivors, largest=True) if score.flatten()[p] > 0][:count]
         grown = at(survivors, best)
         grown |= random_free(survivors | grown, count - len(best), net.generator)
-        net.become(i, survivors | grown, fresh=grown)
+        net.become(i, survivors | grown)
 
 
 def topkast_step(net: Dense, regularisation: float = 1e-4) -> None:

@@ -1,0 +1,368 @@
+"""Rules that exchange connections, on cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from views import _, after, dense, places, update, view
+
+from sparse_agents.ops.probe import Pair
+from sparse_agents.rules import (
+    CHT,
+    CTRE,
+    DSR,
+    MEST,
+    NM,
+    SNFS,
+    DeepR,
+    LayerView,
+    Memory,
+    RLx2,
+    SRigL,
+    Static,
+    TopKAST,
+    make_rule,
+)
+from sparse_agents.rules.cht import path_scores
+from sparse_agents.topology import Edges
+
+
+def test_static_stays() -> None:
+    assert update(Static(), view([[1.0, _]])) == [None]
+    assert make_rule("static").schedule({"update_interval": 1}, {}) is None
+
+
+# ------------------------------------------------------------------ DSR
+
+
+def test_dsr_drops_below_the_threshold_and_grows_where_much_is_left() -> None:
+    """Below 0.5 fall 2 of 4 and 1 of 4; with 2 and 3 left, 3 come back as 1.2 and 1.8: 1 and 2."""
+    one = view([[0.1, 0.9, _, _, _], [0.2, 0.8, _, _, _]])
+    two = view([[0.6, 0.9, _, _, _], [0.2, 0.8, _, _, _]])
+    first, second = update(DSR(threshold=0.5), one, two)
+    assert first is not None
+    assert second is not None
+    assert (first.dropped, first.grown, first.edges.nnz) == (2, 1, 3)
+    assert (second.dropped, second.grown, second.edges.nnz) == (1, 2, 5)
+    assert not {(0, 0), (1, 0)} & set(places(first)), "what was just dropped does not return at once"
+    assert (1, 0) not in places(second)
+
+
+@pytest.mark.parametrize(("fraction", "factor"), [(0.5, 1.0), (0.54, 1.0), (0.9, 2.0), (0.25, 0.5)])
+def test_dsr_moves_its_threshold_when_too_few_or_too_many_go(fraction: float, factor: float) -> None:
+    """2 of 4 go; wanted are 2, 2.16, 3.6 and 1, give or take a tenth."""
+    memory = Memory()
+    layer = view([[0.1, 0.9, _, _, _], [0.2, 0.8, _, _, _]])
+    update(DSR(threshold=0.5), layer, fraction=fraction, memory=memory)
+    assert float(memory.other["threshold"]) == 0.5 * factor
+
+
+def test_dsr_leaves_a_layer_one_connection() -> None:
+    layer = view([[0.1, 0.3, 0.2, _, _, _]])
+    (rewire,) = update(DSR(threshold=0.5), layer)
+    assert (0, 1) in places(rewire)
+
+
+def test_dsr_spares_the_largest_where_there_is_no_room() -> None:
+    """Three fall below, one place is free: only the smallest goes."""
+    layer = view([[0.1, 0.3, 0.2, 0.9, _]])
+    assert after(layer, update(DSR(threshold=0.5), layer)[0]) == [[_, 0.3, 0.2, 0.9, 0.0]]
+
+
+# ------------------------------------------------------------------ DeepR
+
+
+def test_deepr_replaces_connections_that_turned_their_sign() -> None:
+    layer = view([[0.5, -0.1, _], [-0.2, _, _]])
+    layer.memory.slots["sign"] = torch.tensor([1.0, 1.0, -1.0]).double()  # slots: (0, 0), (0, 1), (1, 0)
+    (rewire,) = update(DeepR(), layer)
+    assert rewire is not None
+    assert rewire.edges.nnz == 3
+    assert {(0, 0), (1, 0)} < set(places(rewire))
+    born = DeepR().new_weights(layer, rewire)
+    assert born.abs().tolist() == [1e-12]
+
+
+def test_deepr_shrinks_every_weight_towards_zero() -> None:
+    layer = view([[0.5, -0.1]], learning_rate=0.1)
+    rule = DeepR(l1=0.2, noise=0.0)
+    rule.before_step(layer)
+    rule.after_step(layer)
+    assert layer.weight.tolist() == pytest.approx([0.48, -0.08])
+
+
+def test_deepr_notes_the_sign_of_a_newcomer() -> None:
+    layer = view([[0.5, -1e-12]])
+    layer.memory.slots["sign"] = torch.tensor([1.0, 0.0]).double()
+    DeepR().before_step(layer)
+    assert layer.memory.slots["sign"].tolist() == [1.0, -1.0]
+
+
+# ------------------------------------------------------------------ SNFS
+
+
+def test_snfs_grows_where_momentum_is_large() -> None:
+    """Half of 2 and of 4 go: 1 + 2. Mean momentum of the layers 3 and 1: of three, 2.25 and 0.75, so 2 and 1."""
+    one, two = view([[0.1, 0.9, _, _, _]]), view([[0.1, 0.2, 0.7, 0.8, _, _]])
+    for layer, momentum in ((one, [[3.0, 3.0, 9.0, 1.0, 4.0]]), (two, [[1.0, 1.0, 1.0, 1.0, 0.5, -2.0]])):
+        layer.memory.other["m"] = torch.tensor(momentum).double()
+        layer.memory.other["v"] = torch.ones_like(layer.memory.other["m"])
+    first, second = update(SNFS(), one, two)
+    assert after(one, first) == [[_, 0.9, 0.0, _, 0.0]]
+    assert after(two, second) == [[_, _, 0.7, 0.8, _, 0.0]]
+
+
+def test_snfs_follows_the_dense_gradient_at_every_step() -> None:
+    layer = view([[1.0, _]], [[2.0, -4.0]])
+    SNFS(betas=(0.5, 0.75)).before_step(layer)
+    assert dense(layer.memory.other["m"]) == [[1.0, -2.0]]
+    assert dense(layer.memory.other["v"]) == [[1.0, 4.0]]
+
+
+def test_snfs_refuses_layers_whose_momentum_would_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"'wide' has 67108864 possible connections.*Use 'rigl'"):
+        SNFS().initial_edges("wide", torch.empty(8192, 8192, device="meta"), 1000, torch.Generator())
+
+
+# ------------------------------------------------------------------ MEST
+
+
+def test_mest_importance_is_weight_and_gradient() -> None:
+    """0.1 + 0.01·100 beats 0.9: the second and the third go."""
+    layer = view([[0.1, 0.9, 0.8, 1.2, _, _]], gradient=torch.tensor([100.0, 0.0, 1.0, 0.0]).double())
+    (rewire,) = update(MEST(), layer, fraction=0.5)
+    assert rewire is not None
+    assert {(0, 0), (0, 3)} < set(places(rewire))
+    assert rewire.edges.nnz == 4
+    assert sorted(rewire.source.tolist()) == [-1, -1, 0, 3]
+
+
+@pytest.mark.parametrize(("progress", "exchanged"), [(0.0, 2), (0.5625, 2), (0.6, 1), (0.75, 1), (0.8, 0)])
+def test_mest_exchanges_less_in_each_stage(progress: float, exchanged: int) -> None:
+    layer = view([[0.4, 0.9, 0.8, 1.2, _, _]])
+    (rewire,) = update(MEST(), layer, fraction=0.5, progress=progress)
+    assert (0 if rewire is None else int((rewire.source < 0).sum())) == exchanged
+
+
+def test_mest_with_a_soft_bound_holds_more_until_the_last_stage() -> None:
+    layer = view([[0.1, 0.2, 0.3, 0.4, _, _, _, _]], budget=4)
+    (grown,) = update(MEST(soft=True), layer, fraction=0.5)
+    assert grown is not None
+    assert (grown.edges.nnz, grown.dropped, grown.grown) == (6, 0, 2)
+    more = view([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, _, _]], budget=4)
+    assert after(more, update(MEST(soft=True), more, progress=1.0)[0]) == [[_, _, 0.3, 0.4, 0.5, 0.6, _, _]]
+
+
+# ------------------------------------------------------------------ CTRE
+
+
+def activations(layer: LayerView, x: list[list[float]], y: list[list[float]]) -> LayerView:
+    inputs, outputs = torch.tensor(x).double().t(), torch.tensor(y).double().t()
+    layer.probe._pairs.append(Pair(inputs, outputs, outputs))  # type: ignore[attr-defined]
+    return layer
+
+
+def test_ctre_grows_between_units_that_fire_together() -> None:
+    """Over two samples the inputs are (1, 0), (1, 1), (0, 1), (3, 4) and the output is (4, 3).
+
+    |cosines|: 0.8, 7/√50 = 0.99, 0.6, 0.96. The connection from the third is the one dropped.
+    """
+    layer = activations(view([[0.5, _, 0.1, _]]), [[1, 1, 0, 3], [0, 1, 1, 4]], [[4], [3]])
+    assert after(layer, update(CTRE(), layer)[0]) == [[0.5, 0.0, _, _]]
+
+
+def test_ctre_sim_draws_at_random_in_place_of_growing_back() -> None:
+    """The dropped connection is the most alike: of the others, one is drawn."""
+    seen = set()
+    for seed in range(30):
+        layer = activations(view([[0.5, 0.1, _, _]]), [[1, 4, 0, 3], [0, 3, 1, -4]], [[4], [3]])
+        layer.generator.manual_seed(seed)
+        (rewire,) = update(CTRE("sim"), layer)
+        seen.add(tuple(places(rewire)))
+    assert seen == {((0, 0), (0, c)) for c in (1, 2, 3)}
+
+
+def test_ctre_seq_grows_back_and_later_at_random() -> None:
+    def grown(number: int) -> set[tuple[tuple[int, int], ...]]:
+        found = set()
+        for seed in range(30):
+            layer = activations(view([[0.5, 0.1, _, _]]), [[1, 4, 0, 3], [0, 3, 1, -4]], [[4], [3]])
+            layer.generator.manual_seed(seed)
+            found.add(tuple(places(update(CTRE("seq", random_after=2), layer, number=number)[0])))
+        return found
+
+    assert grown(1) == {((0, 0), (0, 1))}
+    assert len(grown(2)) == 3
+
+
+def test_ctre_ignores_silent_units() -> None:
+    layer = activations(view([[0.5, 0.1, _, _]]), [[1, 0, 0, 3], [0, 0, 1, 4]], [[4], [3]])
+    assert places(update(CTRE("seq"), layer)[0]) == [(0, 0), (0, 3)]
+
+
+# ------------------------------------------------------------------ SRigL
+
+
+def test_srigl_gives_every_unit_the_same_number() -> None:
+    """Six connections on three units, K = 3. Kept are 0.9, 0.8, 0.7, but a unit has two; the rest grows by gradient."""
+    layer = view(
+        [[0.9, 0.8, 0.7, _], [0.1, 0.2, _, _], [0.3, _, _, _]],
+        [[0, 0, 0, 1], [0, 0, 9, 8], [0, 2, 7, 1]],
+    )
+    (rewire,) = update(SRigL(ablation=0.0), layer)
+    assert after(layer, rewire) == [[0.9, 0.8, _, _], [_, _, 0.0, 0.0], [_, 0.0, 0.0, _]]
+
+
+def test_srigl_ablates_units_without_salient_weights() -> None:
+    """The second unit has neither a large weight nor a large gradient: its place goes to the first and the last."""
+    layer = view(
+        [[0.9, 0.8, _, _], [0.1, 0.2, _, _], [0.7, _, 0.6, _]],
+        [[0, 0, 9, 8], [0, 0, 0, 0], [0, 7, 0, 5]],
+    )
+    (rewire,) = update(SRigL(ablation=0.5), layer)
+    assert places(rewire) == [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 3)]
+    (output,) = update(SRigL(ablation=0.5), layer, paths=[("layer",)])
+    assert output is not None
+    assert output.edges.row_ptr.diff().tolist() == [2, 2, 2]
+
+
+def test_srigl_starts_with_constant_fan_in() -> None:
+    edges = SRigL().initial_edges("layer", torch.empty(5, 8), 17, torch.Generator().manual_seed(0))
+    assert edges.row_ptr.diff().tolist() == [4, 4, 3, 3, 3]
+
+
+# ------------------------------------------------------------------ N:M
+
+
+def test_nm_exchanges_within_groups() -> None:
+    """One of every two. The smallest, 0.1, leaves the first group, whose other place has the gradient."""
+    layer = view([[0.1, _, _, 0.5], [0.7, _, 0.6, _]], [[1, 2, 9, 0], [0, 9, 0, 9]])
+    (rewire,) = update(NM(m=2), layer, fraction=0.25)
+    assert after(layer, rewire) == [[_, 0.0, _, 0.5], [0.7, _, 0.6, _]]
+
+
+@pytest.mark.parametrize("growth", ["gradient", "random"])
+def test_nm_holds_in_every_group(growth: str) -> None:
+    rule = NM(m=4, growth=growth)
+    edges = rule.initial_edges("layer", torch.empty(6, 12), 36, torch.Generator().manual_seed(0))
+    gradient = torch.randn(6, 12, generator=torch.Generator().manual_seed(1)).tolist()
+    layer = view(torch.where(edges.mask(), 1.0, torch.nan).tolist(), gradient)
+    weights = torch.rand(36, generator=torch.Generator().manual_seed(2)).double()
+    layer = LayerView("layer", edges, weights, layer.probe, layer.generator, 36, 36)
+    (rewire,) = update(rule, layer)
+    assert rewire is not None
+    assert rewire.edges.mask().view(6, 3, 4).sum(2).unique().tolist() == [2]
+
+
+def test_nm_refuses_widths_that_groups_do_not_divide() -> None:
+    with pytest.raises(ValueError, match=r"'first' has 17 inputs, which groups of m=8 do not divide"):
+        NM().initial_edges("first", torch.empty(4, 17), 8, torch.Generator())
+
+
+def test_nm_static_never_updates() -> None:
+    assert NM(dynamic=False).schedule({}, {"update_interval": 1, "drop_fraction": 0.1}) is None
+
+
+# ------------------------------------------------------------------ CHT
+
+
+def scores(mask: list[list[int]]) -> list[list[float]]:
+    edges = Edges.from_mask(torch.tensor(mask, dtype=torch.bool))
+    return torch.cat([tile for _first, tile in path_scores(edges)]).tolist()  # type: ignore[no-any-return]
+
+
+def test_ch3_l3p_of_a_single_path() -> None:
+    """Inputs 0, 1 and outputs 0, 1 in a line: 0 – output 0 – input 1 – output 1. No link leads outside."""
+    assert scores([[1, 1], [0, 1]])[1][0] == pytest.approx(1.0)
+
+
+def test_ch3_l3p_counts_links_that_lead_outside() -> None:
+    """As before, but output 0 also has inputs 2 and 3, and input 1 also has output 2: 1/√((1 + 2)(1 + 1))."""
+    assert scores([[1, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]])[1][0] == pytest.approx(1 / math.sqrt(6))
+
+
+def test_ch3_l3p_adds_paths() -> None:
+    """Two paths from input 0 to output 2, by outputs 0 and 1, which share input 1: each link is within."""
+    assert scores([[1, 1], [1, 1], [0, 1]])[2][0] == pytest.approx(2.0)
+
+
+def test_ch3_l3p_without_a_path_is_zero() -> None:
+    assert scores([[1, 0], [0, 1]])[1][0] == 0
+
+
+def test_cht_grows_what_the_paths_predict() -> None:
+    """When 0.1 is gone, the only paths are those between the first two units."""
+    layer = view([[0.9, 0.8, _, _], [_, 0.7, _, _], [_, _, 0.1, _]])
+    assert after(layer, update(CHT(), layer, fraction=0.25)[0]) == [[0.9, 0.8, _, _], [0.0, 0.7, _, _], [_, _, _, _]]
+
+
+def test_cht_draws_at_random_where_there_is_no_path() -> None:
+    seen = set()
+    for seed in range(60):
+        layer = view([[0.9, _], [_, 0.1]])
+        layer.generator.manual_seed(seed)
+        seen.add(tuple(places(update(CHT(), layer)[0])))
+    assert seen == {((0, 0), other) for other in ((0, 1), (1, 0), (1, 1))}
+
+
+# ------------------------------------------------------------------ Top-KAST
+
+
+def kast(weights: list[list[float | None]], budget: int, ceiling: float) -> LayerView:
+    layer = view(weights, budget=budget)
+    layer.memory.other.update(
+        ceiling=torch.tensor(ceiling).double(),
+        key=torch.tensor(0),
+        left=torch.empty(0, dtype=torch.int64),
+        value=torch.empty(0, dtype=torch.float64),
+    )
+    return layer
+
+
+def test_topkast_computes_with_the_largest_and_stores_twice_as_many() -> None:
+    edges = TopKAST().initial_edges("layer", torch.tensor([[0.1, -0.9, 0.3], [0.7, 0.2, 0.5]]), 2, torch.Generator())
+    assert edges.mask().tolist() == [[False, True, True], [True, False, True]]
+    assert edges.active is not None
+    assert edges.dense(edges.active).tolist() == [[False, True, False], [True, False, False]]
+
+
+def test_topkast_remembers_what_has_left() -> None:
+    """0.01 falls below what rests outside (up to 0.1), leaves B, and returns with its value when others fall lower."""
+    rule = TopKAST()
+    layer = kast([[0.9, 0.8, 0.7, 0.01, _, _]], budget=2, ceiling=0.1)
+    (rewire,) = update(rule, layer)
+    assert rewire is not None
+    assert rewire.edges.nnz == 4
+    assert (0, 3) not in places(rewire)
+    (come,) = rule.new_weights(layer, rewire).tolist()
+    assert 0.01 < abs(come) < 0.1
+    assert layer.memory.other["left"].tolist() == [3]
+    assert layer.memory.other["value"].tolist() == [0.01]
+    later = LayerView("layer", rewire.edges, torch.tensor([0.9, 0.8, 0.7, 1e-9]).double(), layer.probe,
+                      layer.generator, 4, 2, memory=layer.memory)  # fmt: skip
+    layer.memory.other["ceiling"] = torch.tensor(1e-6).double()
+    (back,) = update(rule, later)
+    assert back is not None
+    assert (0, 3) in places(back)
+    assert rule.new_weights(later, back).tolist() == [0.01]
+
+
+def test_topkast_regularises_exploration_more() -> None:
+    """λ θ on A and λ θ / D on B∖A, with D = 1/4."""
+    layer = kast([[1.0, 2.0, _, _]], budget=1, ceiling=0.1)
+    edges = layer.edges.with_active(torch.tensor([False, True]))
+    gradient = torch.zeros(2).double()
+    layer = LayerView("layer", edges, layer.weight, layer.probe, layer.generator, 2, 1, gradient, memory=layer.memory)
+    TopKAST(regularisation=0.1).before_step(layer)
+    assert gradient.tolist() == pytest.approx([0.4, 0.2])
+
+
+# ------------------------------------------------------------------ RLx2
+
+
+def test_rlx2_is_rigl_at_its_own_pace() -> None:
+    layer = view([[0.1, 0.9, _]], [[0.0, 0.0, 1.0]])
+    assert after(layer, update(RLx2(), layer)[0]) == [[_, 0.9, 0.0]]
+    assert RLx2.published == {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}
