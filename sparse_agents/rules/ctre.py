@@ -27,7 +27,8 @@ class CTRE(ExchangeRule):
     the place of those it would only grow back; ``"seq"`` grows by similarity at first and at random later.
 
     Differences from the authors' code: the samples are those of the last minibatch, where theirs go through the
-    training set; outputs of the network enter as they are, without a softmax; ``"seq"`` changes over after a number
+    training set; outputs of the network enter as they are, without a softmax; new
+    connections start at zero, where theirs are uniform in ±√(6/n_in); ``"seq"`` changes over after a number
     of updates, where theirs does so after 40 epochs without improvement on a validation set, which a rule does not
     see.
 

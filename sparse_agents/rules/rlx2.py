@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
+
 from sparse_agents.rules.rigl import RigL
+from sparse_agents.rules.scores import largest
+from sparse_agents.topology import Edges
 
 
 class RLx2(RigL):
     """RigL's update, at the pace of reinforcement learning.
 
     Tan, Hu, Pan, Huang, Huang, "RLx2: Training a Sparse Deep Reinforcement Learning Model from Scratch", ICLR 2023,
-    section 4.1: half of the connections at first, annealed by a cosine, every 10,000 updates of each network; the
-    optimizer's step is left out there, and target networks take on the online network's connections.
+    section 4.1: half of the connections at first, annealed by a cosine, every 10,000 updates of each network, to the
+    end of training; the optimizer's step is left out there, and target networks take on the online network's
+    connections. Training starts from the largest |w| of the dense initial weights.
     """
 
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}
     reinforcement: ClassVar[Mapping[str, Any]] = {**published, "schedule": "constant"}  # a cosine needs an end
+
+    def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
+        return Edges.from_ids(largest(weight.abs().reshape(-1), budget), (weight.shape[0], weight.shape[1]))

@@ -31,7 +31,8 @@ class SNFS(TopologyRule):
     of more than 2^24 possible connections are refused.
 
     Differences from the authors' code: the number of connections is exact, where theirs is off by what rounding and
-    full layers cost, and corrects itself over the updates; a layer may become full, where theirs stops at 99%.
+    full layers cost, and corrects itself over the updates; a layer may become full, where theirs stops at 99%; new
+    connections start with zero moments in the optimizer, where theirs enter with the dense momentum.
 
     Args:
         betas: decay of the dense momenta; Adam's own by default.
@@ -100,4 +101,4 @@ class SNFS(TopologyRule):
         survives = torch.ones(layer.edges.nnz, dtype=torch.bool)
         survives[drop] = False
         grown = best_free([(0, self._momentum(layer))], layer, layer.edges.ids[survives], count)
-        return Rewire.exchange(layer.edges, drop, grown, keep_regrown=False)
+        return Rewire.exchange(layer.edges, drop, grown, keep_regrown=True)

@@ -22,18 +22,19 @@ class SRigL(TopologyRule):
     K = ⌊ζ·nnz⌋, a weight is salient if it is among the nnz − K largest |w|, or the K largest |dense gradient| of absent
     ones. Units with fewer than max(1, ⌊γ·fan-in⌋) salient weights are ablated, but not in an output layer. The others
     share the layer's connections equally: each keeps what it has among the nnz − K largest |w|, up to its fan-in,
-    and grows the rest by |dense gradient|. An ablated unit comes back when it has salient weights again.
+    and grows the rest by |dense gradient|. An ablated unit comes back when it has salient weights again. The update
+    follows the optimizer's step, unlike RigL's.
 
     Differences from the authors' code: fan-ins differ by one where the number of connections is not a multiple of
-    the number of units, so that it is exact (theirs rounds down); γ is a fraction of the sparse fan-in before
-    ablation, as the paper says (their default is the dense one); an overfull unit keeps its largest weights.
+    the number of units, so that it is exact (theirs rounds down); an
+    overfull unit keeps its largest weights, where theirs cuts any; saliency by gradient goes to absent connections,
+    as in the paper, where theirs counts present ones too.
 
     Args:
         ablation: γ; 0 never ablates.
     """
 
     needs_dense_gradient = True
-    replaces_step = True
     blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
 

@@ -288,7 +288,7 @@ def snfs(net: Dense) -> None:
     for i in net.layers():
         grown = at(survivors[i], ranked(momentum[i], ~survivors[i], largest=True)[: grow[i]])
         if counts[i] or grow[i]:
-            net.become(i, survivors[i] | grown, fresh=grown)
+            net.become(i, survivors[i] | grown)
 
 
 def mest(net: Dense, soft: bool = False) -> None:
