@@ -144,6 +144,12 @@ def prune_to(net: Dense, masks: list[Tensor]) -> None:
 
 
 def magnitude(net: Dense) -> None:
+    sizes = [w.abs() for w in net.weights]
+    masks = zip(sizes, net.masks, net.budgets, strict=True)
+    prune_to(net, [at(m, ranked(size, m, largest=True)[:budget]) for size, m, budget in masks])
+
+
+def magnitude_global(net: Dense) -> None:
     prune_to(net, global_top([w.abs() for w in net.weights], net.masks, sum(net.budgets)))
 
 

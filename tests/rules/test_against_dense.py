@@ -21,6 +21,7 @@ EVERY_STEP: dict[str, tuple[dense.Update | None, dense.Update | None]] = {
     "deepr": (None, dense.deepr_step),
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any], dense.Update]] = {
+    "magnitude, global": ("magnitude", {"scope": "global"}, dense.magnitude_global),
     "mest, soft": ("mest", {"soft": True}, lambda net: dense.mest(net, soft=True)),
     "ctre, seq": ("ctre", {"variant": "seq"}, lambda net: dense.ctre(net, variant="seq")),
     "nm, m = 4": ("nm", {"m": 4}, lambda net: dense.nm(net, m=4)),

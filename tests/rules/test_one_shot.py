@@ -13,21 +13,21 @@ def test_magnitude_keeps_the_largest_over_all_layers() -> None:
     """Two layers of four, three connections in all: 0.9, 0.8, 0.7, wherever they are."""
     one = view([[0.9, -0.8], [0.1, 0.2]], budget=2)
     two = view([[0.3, -0.7], [0.4, 0.5]], budget=1)
-    first, second = update(Magnitude(), one, two, progress=1.0)
+    first, second = update(Magnitude(scope="global"), one, two, progress=1.0)
     assert after(one, first) == [[0.9, -0.8], [_, _]]
     assert after(two, second) == [[_, -0.7], [_, _]]
 
 
 def test_magnitude_by_layer_keeps_each_budget() -> None:
     one, two = view([[0.9, 0.8], [0.1, 0.2]], budget=1), view([[0.3, 0.7], [0.4, 0.5]], budget=2)
-    first, second = update(Magnitude(scope="layer"), one, two, progress=1.0)
+    first, second = update(Magnitude(), one, two, progress=1.0)
     assert places(first) == [(0, 0)]
     assert places(second) == [(0, 1), (1, 1)]
 
 
 def test_a_layer_whose_scores_are_all_small_keeps_its_best() -> None:
     one, two = view([[0.9, 0.8], [0.7, 0.6]], budget=2), view([[0.01, 0.02]], budget=1)
-    _first, second = update(Magnitude(), one, two, progress=1.0)
+    _first, second = update(Magnitude(scope="global"), one, two, progress=1.0)
     assert places(second) == [(0, 1)]
 
 

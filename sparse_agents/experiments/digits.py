@@ -1,0 +1,74 @@
+"""Handwritten digits by a small network: scikit-learn's 1797 images of 8 by 8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.control import sparsify
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.experiments.contenders import CONTENDERS
+
+BATCH = 64
+UNITS = (64, 256, 256, 10)
+
+
+def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Three quarters to train on, a quarter to test, the same for every seed."""
+    try:
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+    except ImportError as error:
+        raise ConfigurationError("The digits need scikit-learn: pip install sparse-agents[experiments]") from error
+    images, labels = load_digits(return_X_y=True)
+    x_train, x_test, y_train, y_test = train_test_split(
+        images.astype("float32") / 16, labels, test_size=0.25, random_state=0, stratify=labels
+    )
+    as_tensors = [torch.from_numpy(a) for a in (x_train, y_train, x_test, y_test)]
+    return as_tensors[0], as_tensors[1], as_tensors[2], as_tensors[3]
+
+
+def digits_accuracy(contender: str, sparsity: float, seed: int, epochs: int = 100) -> dict[str, Any]:
+    """Train 64-256-256-10 with Adam and return the accuracy on the test images.
+
+    Args:
+        contender: a name of ``CONTENDERS``; the topology is updated once per epoch.
+        sparsity: of the network; ignored where it is dense.
+        seed: of weights, topology and minibatches.
+        epochs: passes over the training images.
+
+    Returns:
+        ``accuracy`` in percent, ``connections`` at the end.
+    """
+    torch.manual_seed(seed)
+    chosen = CONTENDERS[contender]
+    x, y, x_test, y_test = _data()
+    module = nn.Sequential(
+        nn.Linear(UNITS[0], UNITS[1]),
+        nn.ReLU(),
+        nn.Linear(UNITS[1], UNITS[2]),
+        nn.ReLU(),
+        nn.Linear(UNITS[2], UNITS[3]),
+    )
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    batches = len(x) // BATCH
+    controller = None
+    if chosen.topology is not None:
+        options = chosen.topology_kwargs(batches, epochs * batches)
+        if chosen.topology == "nm":
+            options["m"] = UNITS[0]  # divides every width, and leaves 98% something to choose
+        controller = sparsify(
+            module, sparsity=sparsity, topology=chosen.topology, topology_kwargs=options, optimizer=optimizer
+        )
+    loss_of = nn.CrossEntropyLoss()
+    for _ in range(epochs):
+        for chunk in torch.randperm(len(x))[: batches * BATCH].split(BATCH):
+            optimizer.zero_grad()
+            loss_of(module(x[chunk]), y[chunk]).backward()
+            optimizer.step()
+    with torch.no_grad():
+        accuracy = float((module(x_test).argmax(1) == y_test).double().mean()) * 100
+    connections = sum(p.numel() for n, p in module.named_parameters() if n.endswith("weight"))
+    return {"accuracy": accuracy, "connections": connections if controller is None else controller.connections}

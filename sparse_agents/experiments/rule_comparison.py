@@ -1,0 +1,134 @@
+"""Every rule on the same problems: the runs, the table, the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.experiments.contenders import CONTENDERS
+from sparse_agents.experiments.digits import digits_accuracy
+from sparse_agents.experiments.grid import run_grid
+from sparse_agents.experiments.intervals import Interval, bootstrap
+from sparse_agents.experiments.pendulum import pendulum_return
+
+Summary = dict[str, dict[float, Interval]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every contender is trained on.
+
+    Attributes:
+        name: of the table's file.
+        run: ``(contender, sparsity, seed)`` to results.
+        score: the result that is compared; higher is better.
+        results: all of them.
+        sparsities: at which.
+        unit: of the score, for people.
+    """
+
+    name: str
+    run: Callable[..., Mapping[str, Any]]
+    score: str
+    results: Sequence[str]
+    sparsities: Sequence[float]
+    unit: str
+
+
+_DIGITS = Problem(
+    name="digits",
+    run=digits_accuracy,
+    score="accuracy",
+    results=("accuracy", "connections"),
+    sparsities=(0.9, 0.95, 0.98),
+    unit="test accuracy in percent",
+)
+_PENDULUM = Problem(
+    name="pendulum",
+    run=pendulum_return,
+    score="return",
+    results=("return",),
+    sparsities=(0.9,),
+    unit="return of 20 episodes",
+)
+PROBLEMS = {problem.name: problem for problem in (_DIGITS, _PENDULUM)}
+
+
+def run_problem(problem: Problem, names: Sequence[str], seeds: int, folder: Path, workers: int) -> Summary:
+    """Run what ``folder`` does not hold yet, and sum up: contender to sparsity to mean and interval."""
+    jobs = [
+        {"contender": name, "sparsity": sparsity, "seed": seed}
+        for seed in range(seeds)
+        for name in names
+        for sparsity in (problem.sparsities if CONTENDERS[name].topology is not None else (0.0,))
+    ]
+    rows = run_grid(jobs, problem.run, folder / f"{problem.name}.csv", problem.results, workers)
+    values: dict[tuple[str, float], list[float]] = {}
+    for row in rows:
+        values.setdefault((row["contender"], float(row["sparsity"])), []).append(float(row[problem.score]))
+    summary: Summary = {}
+    for (name, sparsity), scores in values.items():
+        summary.setdefault(name, {})[sparsity] = bootstrap(scores)
+    return summary
+
+
+def markdown(problem: Problem, summary: Summary, seeds: int) -> str:
+    """The table, best at the highest sparsity first."""
+    hardest = problem.sparsities[-1]
+
+    def at_hardest(name: str) -> float:
+        return next(summary[name][sparsity].mean for sparsity in (hardest, 0.0) if sparsity in summary[name])
+
+    order = sorted(summary, key=at_hardest, reverse=True)
+    head = [f"{sparsity:.0%} sparse" for sparsity in problem.sparsities]
+    lines = [
+        f"{problem.unit.capitalize()}, mean of {seeds} seeds [95% bootstrap interval].",
+        "",
+        "| rule | " + " | ".join(head) + " |",
+        "|---" * (len(head) + 1) + "|",
+    ]
+    for name in order:
+        cells = [_cell(summary[name].get(sparsity, summary[name].get(0.0))) for sparsity in problem.sparsities]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    digits = 1 if abs(interval.mean) < 100 else 0
+    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def plot(summaries: Mapping[str, Summary], path: Path) -> None:
+    """One panel per problem and sparsity: contenders from worst to best, with their intervals."""
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise ConfigurationError("Plotting needs matplotlib: pip install sparse-agents[plot]") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    panels = [(PROBLEMS[name], sparsity) for name in summaries for sparsity in PROBLEMS[name].sparsities]
+    rows = max(len(summary) for summary in summaries.values())
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 0.24 * rows + 1.2), squeeze=False)
+    for axis, (problem, sparsity) in zip(axes[0], panels, strict=True):
+        found = {name: values.get(sparsity, values.get(0.0)) for name, values in summaries[problem.name].items()}
+        present = {name: value for name, value in found.items() if value is not None}
+        order = sorted(present, key=lambda name: present[name].mean)
+        for y, name in enumerate(order):
+            value = present[name]
+            color = {"dense": "black", "static": "tab:red"}.get(name, "tab:blue")
+            axis.plot([value.low, value.high], [y, y], color=color, linewidth=1.6)
+            axis.plot(value.mean, y, "o", color=color, markersize=4)
+        axis.set_yticks(range(len(order)), order, fontsize=7)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.set_title(f"{problem.name}, {sparsity:.0%} sparse", fontsize=9)
+        axis.set_xlabel(problem.unit, fontsize=8)
+        axis.grid(axis="x", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
