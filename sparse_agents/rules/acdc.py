@@ -19,16 +19,11 @@ class ACDC(PruningRule):
     Peste, Iofinova, Vladu, Alistarh, "AC/DC: Alternating Compressed/DeCompressed Training of Deep Neural Networks",
     NeurIPS 2021, algorithm 1: training begins dense; at the start of a compressed phase all but the largest |w| go;
     at the start of a decompressed one all connections return, at zero with zero moments. The last update compresses,
-    whatever its turn.
-
-    Args:
-        scope: see :class:`PruningRule`.
+    whatever its turn. Every layer is pruned to its own budget, as in the authors' configurations; ``scope="global"``
+    lets layers compete.
     """
 
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 1.0, "schedule": "constant"}
-
-    def __init__(self, scope: str = "global") -> None:
-        super().__init__(scope)
 
     @staticmethod
     def _compresses(moment: Moment) -> bool:

@@ -222,3 +222,62 @@ def test_fused_adam_unless_the_user_chose() -> None:
     assert chosen.actor.optimizer.param_groups[0]["fused"] is False
     other = build(TD3, policy_kwargs=kwargs(optimizer_class=torch.optim.SGD))
     assert not other.actor.optimizer.param_groups[0].get("fused")
+
+
+def test_actor_share_divides_one_budget() -> None:
+    """34 : 66 of what 80% leaves of an actor and two critics, to the connections that rounding moves."""
+    model = build(TD3, policy_kwargs=kwargs("static", actor_share=0.34))
+    trained = model.policy.networks()
+    present = {name: sum(m.weights()[0] for m in group.members) for name, group in trained.items()}
+    dense = sum(m.weights()[1] for group in trained.values() for m in group.members)
+    total = sum(present.values())
+    assert abs(total - 0.2 * dense) <= 3
+    assert abs(present["actor"] - 0.34 * total) <= 3
+
+
+def test_an_actor_that_is_full_leaves_the_rest_to_its_critics() -> None:
+    model = build(TD3, policy_kwargs=kwargs("static", sparsity=0.1, actor_share=0.5))
+    trained = model.policy.networks()
+    (actor,) = trained["actor"].members
+    assert actor.weights()[0] == actor.weights()[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"actor_share": 1.2}, r"actor_share=1\.2"),
+        ({"actor_share": 0.3, "sparsity": {"actor": 0.9, "critic": 0.9}}, "what one sparsity leaves"),
+        ({"actor_share": 0.01, "sparsity": 0.05}, "more connections than they can have"),
+    ],
+)
+def test_shares_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(TD3, policy_kwargs=kwargs("static", **options))
+
+
+def test_sparsities_by_layer_name() -> None:
+    sparsities = {"actor.mu.0": 0.5, "actor.*": 0.75, "critic.qf1.*": 0.9, "*": 0.8}
+    model = build(TD3, policy_kwargs=kwargs("static", distribution=sparsities))
+    found = {
+        name: layer.sparsity
+        for controller in model.policy.topology_controllers.values()
+        for name, layer in controller.layers.items()
+    }
+    assert found["actor.mu.0"] == pytest.approx(0.5, abs=0.01)
+    assert found["actor.mu.2"] == pytest.approx(0.75, abs=0.01)
+    assert found["critic.qf0.2"] == pytest.approx(0.8, abs=0.01)
+    assert found["critic.qf1.2"] == pytest.approx(0.9, abs=0.01)
+
+
+def test_itop_sets_long_intervals() -> None:
+    for rule, interval in (("set", 1500), ("rigl", 4000)):
+        model = build(TD3, policy_kwargs={**kwargs(rule), "topology_kwargs": {"schedule": "itop", "end": 10_000}})
+        schedule = model.policy.topology_controllers["critic"].schedule
+        assert (schedule.update_interval, schedule.drop_fraction, schedule.schedule) == (interval, 0.5, "constant")
+        assert schedule.end == 10_000
+
+
+def test_rules_that_change_the_number_of_connections_have_an_end() -> None:
+    model = build(TD3, policy_kwargs={"topology": "gmp"})
+    assert model.policy.topology_controllers["actor"].schedule.end == 100_000
+    assert build(TD3, policy_kwargs={"topology": "rlx2"}).policy.topology_controllers["actor"].schedule.end is None

@@ -475,7 +475,7 @@ def lamp(net: Dense) -> None:
 
 def acdc(net: Dense) -> None:
     if net.number % 2 == 0 or net.progress == 1:
-        prune_to(net, global_top([w.abs() for w in net.weights], net.masks, sum(net.budgets)))
+        magnitude(net)
     else:
         prune_to(net, [torch.ones_like(m) for m in net.masks])
 

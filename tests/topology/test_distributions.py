@@ -6,6 +6,7 @@ import math
 import re
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,3 +213,40 @@ def test_lambdas_that_cannot_work_are_refused(lambdas: list[float], sparsity: fl
 def test_unknown_dense_layer_is_named() -> None:
     with pytest.raises(ConfigurationError, match="outputt"):
         allocate(Budget({"hidden": (10, 10), "output": (1, 10)}, 0.5, frozenset({"outputt"})), "erk")
+
+
+def test_lamp_is_what_pruning_the_initial_weights_leaves() -> None:
+    """Layer a: squares 1, 1, 1, 1 score 1/4, 1/3, 1/2, 1; layer b: 100, 1 score 1, 1/101. Of three, 1, 1 and 1/2."""
+    weights = {"a": torch.ones(2, 2), "b": torch.tensor([[10.0, 1.0]])}
+    budget = Budget({"a": (2, 2), "b": (1, 2)}, 0.5, weights=weights)
+    assert allocate(budget, "lamp") == {"a": 2, "b": 1}
+
+
+def test_lamp_does_not_depend_on_the_scale_of_a_layer() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"a": (20, 10), "b": (5, 20)}
+    weights = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    scaled = {"a": weights["a"] * 100, "b": weights["b"]}
+    one, other = (allocate(Budget(shapes, 0.8, weights=w), "lamp") for w in (weights, scaled))
+    assert one == other
+    assert sum(one.values()) == 60
+
+
+def test_sparsities_by_pattern_the_first_match_counts() -> None:
+    budget = Budget({"actor.0": (10, 10), "actor.2": (10, 10), "critic.0": (10, 10)}, 0.9)
+    assert allocate(budget, {"actor.0": 0.5, "actor.*": 0.8, "*": 0.95}) == {
+        "actor.0": 50,
+        "actor.2": 20,
+        "critic.0": 5,
+    }
+
+
+def test_a_layer_without_a_pattern_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="no sparsity for layer 'b'"):
+        allocate(Budget({"a": (10, 10), "b": (10, 10)}, 0.9), {"a": 0.5})
+
+
+@pytest.mark.parametrize("sparsity", [1.0, -0.1])
+def test_a_pattern_with_an_impossible_sparsity_is_named(sparsity: float) -> None:
+    with pytest.raises(ConfigurationError, match=rf"'a\*': {sparsity}"):
+        allocate(Budget({"a": (10, 10)}, 0.9), {"a*": sparsity})

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sparse_agents.topology import distinct, random_edges, random_free
+from sparse_agents.topology import distinct, random_edges, random_free, random_in_groups, sampling
 
 
 def source(seed: int) -> torch.Generator:
@@ -108,3 +108,22 @@ def test_random_edges_have_the_number_of_connections_asked_for(rows: int, cols: 
     assert edges.nnz == nnz
     assert edges.shape == (rows, cols)
     assert int(edges.mask().sum()) == nnz
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(0, 99))
+def test_groups_get_exactly_their_counts(counts: list[int], seed: int) -> None:
+    drawn = random_in_groups(torch.tensor(counts), 6, torch.Generator().manual_seed(seed))
+    assert torch.bincount(drawn // 6, minlength=len(counts)).tolist() == counts
+    assert bool((drawn.diff() > 0).all())
+
+
+def test_groups_are_drawn_uniformly() -> None:
+    drawn = random_in_groups(torch.full((6000,), 2), 4, torch.Generator().manual_seed(0))
+    share = torch.bincount(drawn % 4, minlength=4) / 6000
+    assert (share - 0.5).abs().max() < 0.03
+
+
+def test_chunks_of_groups_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "CHUNK_ELEMENTS", 12)
+    drawn = random_in_groups(torch.full((7,), 3), 4, torch.Generator().manual_seed(0))
+    assert torch.bincount(drawn // 4, minlength=7).tolist() == [3] * 7

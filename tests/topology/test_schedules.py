@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparse_agents import ConfigurationError
-from sparse_agents.topology import ANNEALING, Schedule
+from sparse_agents.topology import ANNEALING, Schedule, cubic
 
 
 def due_steps(schedule: Schedule, last: int) -> list[int]:
@@ -109,3 +109,16 @@ def test_schedule_of_a_single_update() -> None:
 def test_settings_that_cannot_work_are_refused_by_value(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Schedule(**arguments)  # type: ignore[arg-type]
+
+
+def test_progress_is_one_at_the_last_update_wherever_the_end_is() -> None:
+    """Updates at 10, 20, 30; the end is at 39."""
+    schedule = Schedule(10, 0.3, end=39)
+    assert [schedule.at(step).progress for step in (10, 20, 30)] == [0.0, 0.5, 1.0]
+    assert [schedule.at(step).number for step in (10, 20, 30)] == [0, 1, 2]
+    assert Schedule(10, 0.3, begin=5, end=5).at(5).progress == 1.0
+    assert Schedule(10, 0.3).at(10**6).progress == 0.0
+
+
+def test_cubic_by_hand() -> None:
+    assert [cubic(100, 20, t) for t in (0.0, 0.5, 1.0)] == [100, 30, 20]
