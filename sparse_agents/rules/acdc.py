@@ -19,8 +19,14 @@ class ACDC(PruningRule):
     Peste, Iofinova, Vladu, Alistarh, "AC/DC: Alternating Compressed/DeCompressed Training of Deep Neural Networks",
     NeurIPS 2021, algorithm 1: training begins dense; at the start of a compressed phase all but the largest |w| go;
     at the start of a decompressed one all connections return, at zero with zero moments. The last update compresses,
-    whatever its turn. Every layer is pruned to its own budget, as in the authors' configurations; ``scope="global"``
-    lets layers compete.
+    whatever its turn.
+
+    Differences from the authors' code: each layer keeps its own budget, where theirs lets layers compete
+    (``scope="global"``, which at 98% leaves some layers of small networks next to nothing); momenta of connections
+    that stay are kept, where theirs reset all at the start of a decompressed phase.
+
+    Args:
+        scope: see :class:`PruningRule`.
     """
 
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 1.0, "schedule": "constant"}

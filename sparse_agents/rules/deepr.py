@@ -26,7 +26,8 @@ class DeepR(ExchangeRule):
     and one drawn uniformly among all dormant ones, with a random sign, takes its place. The optimizer contributes
     the gradient's part of the step, whichever it is.
 
-    Differences from the paper: the place is drawn within the same layer, as in the authors' code.
+    Differences from the authors' code: the noise does not shrink with the learning rate; an absent connection draws its
+    sign when it is grown, where theirs has one from the start.
 
     Args:
         l1: α.
