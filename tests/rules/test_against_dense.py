@@ -7,20 +7,21 @@ from typing import Any
 import dense_rules as dense
 import pytest
 import torch
+from dense_network import Dense, Update
 from training_run import Run
 
 from sparse_agents.rules import RULES
 
 STEPS = 24
-UPDATES: dict[str, dense.Update] = {
+UPDATES: dict[str, Update] = {
     name: getattr(dense, "set_" if name == "set" else name) for name in RULES if name not in ("static", "rlx2")
 } | {"rlx2": dense.rigl, "static": lambda net: None}
-EVERY_STEP: dict[str, tuple[dense.Update | None, dense.Update | None]] = {
+EVERY_STEP: dict[str, tuple[Update | None, Update | None]] = {
     "snfs": (dense.snfs_step, None),
     "topkast": (dense.topkast_step, None),
     "deepr": (None, dense.deepr_step),
 }
-VARIANTS: dict[str, tuple[str, dict[str, Any], dense.Update]] = {
+VARIANTS: dict[str, tuple[str, dict[str, Any], Update]] = {
     "magnitude, global": ("magnitude", {"scope": "global"}, dense.magnitude_global),
     "mest, soft": ("mest", {"soft": True}, lambda net: dense.mest(net, soft=True)),
     "ctre, seq": ("ctre", {"variant": "seq"}, lambda net: dense.ctre(net, variant="seq")),
@@ -30,12 +31,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], dense.Update]] = {
 }
 
 
-def simulation(run: Run) -> dense.Dense:
+def simulation(run: Run) -> Dense:
     layers = list(run.layers.values())
     edges = [layer.topology.edges for layer in layers]
     generator = torch.Generator()
     generator.set_state(run.controller.generator.get_state())
-    net = dense.Dense(
+    net = Dense(
         weights=[e.dense(layer.weight.detach()) for e, layer in zip(edges, layers, strict=True)],
         biases=[layer.bias.detach().clone() for layer in layers],  # type: ignore[union-attr]
         masks=[e.mask() for e in edges],
@@ -48,7 +49,7 @@ def simulation(run: Run) -> dense.Dense:
     return net
 
 
-def assert_equal(run: Run, net: dense.Dense) -> None:
+def assert_equal(run: Run, net: Dense) -> None:
     for i, layer in enumerate(run.layers.values()):
         edges = layer.topology.edges
         assert torch.equal(edges.mask(), net.masks[i])
@@ -65,7 +66,7 @@ def assert_equal(run: Run, net: dense.Dense) -> None:
     assert all((a - b).abs().max() < 1e-9 for a, b in zip(biases, net.biases, strict=True))
 
 
-def follow(run: Run, update: dense.Update, step_rules: tuple[dense.Update | None, dense.Update | None]) -> None:
+def follow(run: Run, update: Update, step_rules: tuple[Update | None, Update | None]) -> None:
     net = simulation(run)
     assert_equal(run, net)
     rule, schedule = run.controller.rule, run.controller.schedule
