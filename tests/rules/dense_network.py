@@ -1,7 +1,7 @@
 """A network of dense float64 matrices with masks, and what the rules on it have in common.
 
-Written for clarity and without the library's choices of algorithm: full sorts, Python loops, whole matrices. Only random
-draws are made by the library's samplers, so that both sides see the same numbers.
+Written for clarity and without the library's choices of algorithm: full sorts, Python loops, whole matrices. Only
+random draws are made by the library's samplers, so that both sides see the same numbers.
 """
 
 from __future__ import annotations
