@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
-from sparse_agents.cli.options import algorithm, parse
+from sparse_agents.cli.options import algorithm, import_packages, parse
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.runs import RunFolder, check_environment, checkpoint, evaluate, make_env
 
@@ -30,6 +30,8 @@ class EvaluateArguments:
     """Of a run folder: best or final."""
     n_eval_episodes: Annotated[int, arg(aliases=["-n"])] = 10
     """Episodes."""
+    gym_packages: tuple[str, ...] = ()
+    """Modules to import first, besides the run's own."""
     stochastic: bool = False
     """Sample actions instead of taking the most likely one."""
     seed: int = 0
@@ -43,6 +45,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(EvaluateArguments, "evaluate", argv)
     if arguments.n_eval_episodes < 1:
         raise ConfigurationError(f"--n-eval-episodes {arguments.n_eval_episodes}: give at least 1.")
+    import_packages(arguments.gym_packages)
     path, algo, env_id = _locate(arguments)
     check_environment(env_id)
     env = make_env(env_id, arguments.seed)
@@ -73,6 +76,7 @@ def _locate(arguments: EvaluateArguments) -> tuple[Path, str, str]:
         if arguments.which == "best" and not path.is_file():
             path = folder.final_model
         settings = folder.read_settings()
+        import_packages(settings.get("gym_packages") or ())
         return path, arguments.algo or str(settings.get("algo")), arguments.env or folder.env_id
     if not arguments.agent.is_file():
         raise ConfigurationError(f"There is no run folder and no model at {arguments.agent}.")

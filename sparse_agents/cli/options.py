@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,14 +29,28 @@ class Literal:
     value: Any
 
     @classmethod
-    def parse(cls, text: str) -> Literal:
+    def parse_all(cls, texts: Sequence[str], flag: str) -> dict[str, Any]:
+        """Of a flag that takes several."""
+        return {literal.name: literal.value for literal in (cls._parse(text, flag) for text in texts)}
+
+    @classmethod
+    def _parse(cls, text: str, flag: str) -> Literal:
         name, separator, value = text.partition(":")
         if not separator:
-            raise ConfigurationError(f"--hyperparams {text!r}: write name:value, such as batch_size:256.")
+            raise ConfigurationError(f"{flag} {text!r}: write name:value, such as batch_size:256.")
         try:
             return cls(name, ast.literal_eval(value))
         except (ValueError, SyntaxError):
             return cls(name, value)
+
+
+def import_packages(names: Sequence[str]) -> None:
+    """Import modules for what they register."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(f"--gym-packages {name}: {error}. Is it installed, or on PYTHONPATH?") from error
 
 
 def parse(arguments: type[Arguments], prog: str, argv: Sequence[str]) -> Arguments:

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from tyro.conf import arg
 
 from sparse_agents.callbacks import SparsityCallback
-from sparse_agents.cli.options import Literal, algorithm, parse, set_threads
+from sparse_agents.cli.options import Literal, algorithm, import_packages, parse, set_threads
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.runs import (
     CheckpointEvery,
@@ -50,15 +50,19 @@ class TrainArguments:
     sparsity: float | None = None
     """Fraction of absent connections per network; by default the algorithm's."""
     topology: str | None = None
-    """Topology rule: static, set or rigl; by default the algorithm's."""
+    """Topology rule, such as static, set, rigl or snip (docs/topology-rules.md); by default the algorithm's."""
     update_interval: int | None = None
     """Optimizer steps between topology updates."""
     drop_fraction: float | None = None
     """Fraction of connections replaced at an update."""
     distribution: str | None = None
-    """How connections are shared out over layers: uniform, er, erk or lambda_er."""
+    """How connections are shared out over layers: uniform, er, erk, lambda_er or lamp."""
+    topology_kwargs: tuple[str, ...] = ()
+    """Further options of the rule and its schedule as name:value, such as schedule:cosine end:300000 or m:16."""
     hyperparams: Annotated[tuple[str, ...], arg(aliases=["-params"])] = ()
     """Further settings of the algorithm as name:value, such as batch_size:256."""
+    gym_packages: tuple[str, ...] = ()
+    """Modules to import first, which register environments, or rules of your own."""
     device: str = "auto"
     """auto or cpu."""
     num_threads: int = -1
@@ -87,16 +91,19 @@ class TrainArguments:
 
 _RESUMED = ("n_timesteps", "device", "num_threads", "progress", "verbose")
 _NOT_SAVED = ("resume", "progress")
+_TUPLES = ("hyperparams", "topology_kwargs", "gym_packages")
 
 
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(TrainArguments, "train", argv)
     _check(arguments)
+    import_packages(arguments.gym_packages)
     device = check_device(arguments.device)
     set_threads(arguments.num_threads)
     if arguments.resume is not None:
         folder, arguments = _reopen(arguments, argv)
+        import_packages(arguments.gym_packages)
         env = make_env(arguments.env, arguments.seed, str(folder.path), keep_monitor=True)
         model = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
         print(f"Resuming {folder.path} at step {model.num_timesteps}")
@@ -147,7 +154,8 @@ def _reopen(arguments: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, 
     stored = folder.read_settings()
     known = {f.name for f in fields(TrainArguments)} - set(_NOT_SAVED)
     restored = {k: v for k, v in stored.items() if k in known}
-    restored["hyperparams"] = tuple(restored.get("hyperparams") or ())
+    for name in _TUPLES:
+        restored[name] = tuple(restored.get(name) or ())
     restored["log_folder"] = Path(restored.get("log_folder", "logs"))
     for name in _RESUMED:
         flag = f"--{name.replace('_', '-')}"
@@ -160,18 +168,20 @@ def _reopen(arguments: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, 
 
 def _saved(arguments: TrainArguments) -> dict[str, Any]:
     saved = {k: v for k, v in asdict(arguments).items() if k not in _NOT_SAVED}
-    return {**saved, "log_folder": str(arguments.log_folder), "hyperparams": list(arguments.hyperparams)}
+    return {**saved, "log_folder": str(arguments.log_folder), **{name: list(saved[name]) for name in _TUPLES}}
 
 
 def _settings(arguments: TrainArguments) -> dict[str, Any]:
     """Keyword arguments of the algorithm."""
-    settings = {literal.name: literal.value for literal in map(Literal.parse, arguments.hyperparams)}
+    settings = Literal.parse_all(arguments.hyperparams, "--hyperparams")
     timing = {"update_interval": arguments.update_interval, "drop_fraction": arguments.drop_fraction}
+    topology_kwargs = {k: v for k, v in timing.items() if v is not None}
+    topology_kwargs |= Literal.parse_all(arguments.topology_kwargs, "--topology-kwargs")
     policy: dict[str, Any] = {
         "sparsity": arguments.sparsity,
         "topology": arguments.topology,
         "distribution": arguments.distribution,
-        "topology_kwargs": {k: v for k, v in timing.items() if v is not None} or None,
+        "topology_kwargs": topology_kwargs or None,
     }
     policy = {k: v for k, v in policy.items() if v is not None}
     if policy and not arguments.policy.startswith("Sparse"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,14 @@ import pytest
 SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0"]
 
 
-def run(*arguments: str, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cwd: Path, timeout: float = 120, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sparse_agents.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
 
 
 def train(cwd: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -121,6 +127,9 @@ BAD = [
     (["train", "--eval-freq", "0"], "--eval-freq 0"),
     (["train", "--num-threads", "0"], "--num-threads 0"),
     (["train", "--hyperparams", "batch_size=3"], "write name:value"),
+    (["train", "--topology-kwargs", "m=3"], "--topology-kwargs 'm=3'"),
+    (["train", "--topology", "nm", "--topology-kwargs", "m:7"], "which groups of m=7 do not divide"),
+    (["train", "--gym-packages", "no_such_module"], "No module named 'no_such_module'"),
     (["train", "--hyperparams", "batchsize:3"], "batchsize"),
     (["train", "--policy", "MlpPolicy", "--algo", "td3", "--sparsity", "0.5"], "is dense and takes no --sparsity"),
     (["train", "--resume", "nowhere"], "is not a run folder"),
@@ -169,3 +178,23 @@ def test_help_shows_defaults(command: str, tmp_path: Path) -> None:
     done = run(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "default:" in done.stdout
+
+
+def test_a_rule_of_ones_own_in_a_file_of_ones_own(tmp_path: Path) -> None:
+    """Trained, evaluated and resumed; its options come from the command line."""
+    (tmp_path / "my_rules.py").write_text(
+        "from sparse_agents.rules import SET, register\n\n\n"
+        "class Mine(SET):\n    def __init__(self, taste=0):\n        assert taste == 7\n        super().__init__()\n\n\n"
+        "register('mine', Mine)\n"
+    )
+    mine = ["--gym-packages", "my_rules", "--topology", "mine", "--topology-kwargs", "taste:7"]
+    here = {"PYTHONPATH": str(tmp_path)}
+    short = ["--env", "Pendulum-v1", "-n", "150", "--save-freq", "100", "--eval-freq", "-1", *SHORT]
+    done = run("train", *short, *mine, cwd=tmp_path, environment=here)
+    assert done.returncode == 0, done.stderr
+    folder = "logs/ds_td3/Pendulum-v1_1"
+    evaluated = run("evaluate", folder, "-n", "1", "--which", "final", cwd=tmp_path, environment=here)
+    assert evaluated.returncode == 0, evaluated.stderr
+    resumed = run("train", "--resume", folder, "-n", "200", "--verbose", "0", cwd=tmp_path, environment=here)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Resuming" in resumed.stdout
