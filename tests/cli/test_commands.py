@@ -184,7 +184,8 @@ def test_a_rule_of_ones_own_in_a_file_of_ones_own(tmp_path: Path) -> None:
     """Trained, evaluated and resumed; its options come from the command line."""
     (tmp_path / "my_rules.py").write_text(
         "from sparse_agents.rules import SET, register\n\n\n"
-        "class Mine(SET):\n    def __init__(self, taste=0):\n        assert taste == 7\n        super().__init__()\n\n\n"
+        "class Mine(SET):\n    def __init__(self, taste=0):\n"
+        "        assert taste == 7\n        super().__init__()\n\n\n"
         "register('mine', Mine)\n"
     )
     mine = ["--gym-packages", "my_rules", "--topology", "mine", "--topology-kwargs", "taste:7"]
