@@ -1,6 +1,6 @@
 """Sparse operations: compiled kernels, the reference beside them, and the choice between."""
 
-from sparse_agents.ops.chain import Chain, apply_chain
+from sparse_agents.ops.chain import Chain, apply_chain, product_with
 from sparse_agents.ops.curvature import CurvatureProbe
 from sparse_agents.ops.library import BackendInfo, backend_info, select_isa, supported_isas
 from sparse_agents.ops.native import ACTIVATIONS, MAX_LAYERS, NativeNetwork
@@ -16,6 +16,7 @@ __all__ = [
     "NativeNetwork",
     "apply_chain",
     "backend_info",
+    "product_with",
     "select_isa",
     "supported_isas",
 ]

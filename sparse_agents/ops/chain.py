@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -102,6 +102,13 @@ def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequ
     y = network.forward(x, x.shape[0], weights, biases, None)
     assert y is not None
     return y
+
+
+def product_with(edges: Edges) -> Callable[[Tensor], Tensor]:
+    """Multiplication with the adjacency matrix: ``[batch, in_features]`` float64 to ``[batch, out_features]``."""
+    chain = Chain([Topology(edges)], [edges.shape], ["identity"], [None])
+    ones = [torch.ones(edges.nnz, dtype=torch.float64, device=edges.col.device)]
+    return lambda x: apply_chain(chain, x, ones, [None])
 
 
 def _any_requires_grad(*tensors: Tensor | None) -> bool:

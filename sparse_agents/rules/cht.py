@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from sparse_agents.ops import reference
+from sparse_agents.ops import product_with
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import best_free, magnitude_drop, random_growth
 from sparse_agents.rules.view import LayerView
@@ -57,7 +57,7 @@ def path_scores(edges: Edges) -> Iterator[tuple[int, Tensor]]:
     What remains are products with the adjacency matrix, one tile of rows at a time.
     """
     rows, cols = edges.shape
-    ones = torch.ones(edges.nnz, dtype=torch.float64)
+    outputs_of, inputs_of = product_with(edges.transposed()), product_with(edges)
     fan_in = edges.row_ptr.diff().double()
     fan_out = edges.transpose.col_ptr.diff().double()
     step = max(1, int(TILE_ELEMENTS / (max(rows, cols) * max(edges.nnz / rows, 1.0))))
@@ -66,23 +66,22 @@ def path_scores(edges: Edges) -> Iterator[tuple[int, Tensor]]:
         begin, end = int(edges.row_ptr[first]), int(edges.row_ptr[last])
         v, z2 = edges.row[begin:end] - first, edges.col[begin:end].to(torch.int64)
         seen, which = z2.unique(return_inverse=True)
-        neighbours = _columns(edges, seen)  # [rows, seen]: which z1 a z2 is linked to
-        inputs = torch.zeros(cols, last - first, dtype=torch.float64)
-        inputs[z2, v] = 1
-        p = _inverse_root(fan_in.unsqueeze(1) - reference.matmul(edges, ones, inputs))  # [rows, v]
-        q = _inverse_root(fan_out[seen] - reference.transposed_matmul(edges, ones, neighbours))  # [cols, seen]
-        reached = reference.transposed_matmul(edges, ones, neighbours[:, which] * p[:, v])  # [cols, links of v]
-        score = torch.zeros(cols, last - first, dtype=torch.float64)
-        yield first, score.index_add_(1, v, reached * q[:, which]).t().contiguous()
+        neighbours = _columns(edges, seen)  # [seen, rows]: which z1 a z2 is linked to
+        inputs = torch.zeros(last - first, cols, dtype=torch.float64)
+        inputs[v, z2] = 1
+        p = _inverse_root(fan_in - inputs_of(inputs))  # [v, z1]
+        q = _inverse_root(fan_out[seen].unsqueeze(1) - outputs_of(neighbours))  # [z2, u]
+        reached = outputs_of(neighbours[which] * p[v])  # [links of v, u]
+        yield first, torch.zeros(last - first, cols, dtype=torch.float64).index_add_(0, v, reached * q[which])
 
 
 def _columns(edges: Edges, columns: Tensor) -> Tensor:
-    """These columns of the adjacency matrix, ``[rows, len(columns)]``."""
+    """These columns of the adjacency matrix, as rows: ``[len(columns), rows]``."""
     place = torch.full((edges.shape[1],), -1, dtype=torch.int64)
     place[columns] = torch.arange(len(columns))
     at = place[edges.col.to(torch.int64)]
-    block = torch.zeros(edges.shape[0], len(columns), dtype=torch.float64)
-    block[edges.row[at >= 0], at[at >= 0]] = 1
+    block = torch.zeros(len(columns), edges.shape[0], dtype=torch.float64)
+    block[at[at >= 0], edges.row[at >= 0]] = 1
     return block
 
 

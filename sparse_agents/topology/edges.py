@@ -115,6 +115,11 @@ class Edges:
         col_ptr[1:] = torch.bincount(self.col, minlength=cols).cumsum(0)
         return Transpose(col_ptr, self.row[slot].to(torch.int32), slot.to(torch.int32))
 
+    def transposed(self) -> Edges:
+        """The same connections the other way round; its slots are in the order of ``transpose.slot``."""
+        by_column = self.transpose
+        return Edges((self.shape[1], self.shape[0]), by_column.col_ptr, by_column.row)
+
     def dense(self, values: Tensor) -> Tensor:
         """Scatter per-slot ``values`` into ``[out_features, in_features]``; zero elsewhere."""
         flat = torch.zeros(self.size, dtype=values.dtype, device=values.device)

@@ -202,3 +202,11 @@ def test_checked_refuses_another_layers_arrays() -> None:
     edges = full_edges((3, 5))
     with pytest.raises(CheckpointError, match=r"critic\.qf0: a column outside 0\.\.3"):
         Edges.checked((3, 4), edges.row_ptr, edges.col, "critic.qf0")
+
+
+@given(masks())
+def test_transposed_twice_is_the_same(mask: Tensor) -> None:
+    edges = Edges.from_mask(mask)
+    turned = edges.transposed()
+    assert torch.equal(turned.mask(), edges.mask().t())
+    assert turned.transposed().same_as(edges)
