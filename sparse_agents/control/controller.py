@@ -167,7 +167,6 @@ class TopologyController(nn.Module):
             budget=self.budgets[name],
             gradient=layer.weight.grad,
             curvature=self._curvature.products[list(self.layers).index(name)] if self._curvature.products else None,
-            moments=optimizer.state.get(layer.weight, {}),
             learning_rate=learning_rate(optimizer, layer.weight),
             memory=self.memories[name],
         )

@@ -61,7 +61,6 @@ class LayerView:
         budget: the number that its share of the sparsity leaves it.
         gradient: ``[nnz]`` of this step, None where no backward has reached the layer.
         curvature: ``[nnz]``, the Hessian of the loss times its gradient, for rules that need it.
-        moments: the optimizer's state of the weight, such as Adam's ``exp_avg``.
         learning_rate: of this step.
         memory: the rule's own notes on this layer.
     """
@@ -75,7 +74,6 @@ class LayerView:
     budget: int = 0
     gradient: Tensor | None = None
     curvature: Tensor | None = None
-    moments: Mapping[str, Tensor] = field(default_factory=dict)
     learning_rate: float = 0.0
     memory: Memory = field(default_factory=Memory)
 
