@@ -112,7 +112,7 @@ def _kernels() -> Iterator[benchmark.Record]:
 
 
 def _with_progress(records: Iterable[R], describe: Callable[[R], str]) -> Iterator[R]:
-    with tqdm(records, unit=" measurements", leave=False) as bar:
+    with tqdm(records, unit=" measurements", leave=False, disable=None) as bar:
         for record in bar:
             bar.set_description(describe(record))
             yield record

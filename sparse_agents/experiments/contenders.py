@@ -37,6 +37,7 @@ class Contender:
 
 
 _VARIANTS = (
+    Contender("snip, by layer", "snip", {"scope": "layer"}),
     Contender("mest, soft bound", "mest", {"soft": True}),
     Contender("ctre, seq", "ctre", {"variant": "seq", "random_after": 10}),
     Contender("nm, static", "nm", {"dynamic": False}),

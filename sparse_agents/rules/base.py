@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Moment, Rewire, Schedule, random_edges
+from sparse_agents.topology import Edges, Moment, Rewire, Schedule, complement, random_edges
 
 ITOP_INTERVALS = {False: 1500, True: 4000}
 """Updates far apart, so that connections are explored before they are judged (Liu et al. 2021, section 4.2): for random
@@ -130,7 +130,6 @@ def replace(layer: LayerView, drop: Tensor, rule: ExchangeRule) -> Rewire | None
     """Drop these slots and let the rule grow as many."""
     if len(drop) == 0:
         return None
-    survives = torch.ones(layer.edges.nnz, dtype=torch.bool, device=drop.device)
-    survives[drop] = False
-    grown = rule.grow(layer, layer.edges.ids[survives], len(drop))
-    return Rewire.exchange(layer.edges, drop, grown, rule.keep_regrown)
+    kept = complement(drop, layer.edges.nnz)
+    grown = rule.grow(layer, layer.edges.ids[kept], len(drop))
+    return Rewire.exchange(layer.edges, kept, grown, rule.keep_regrown)

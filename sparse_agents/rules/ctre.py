@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import best_free, magnitude_drop, random_growth
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Rewire
+from sparse_agents.topology import Rewire, union
 
 VARIANTS = ("sim", "seq")
 TILE_ELEMENTS = 1 << 20
@@ -64,8 +64,8 @@ class CTRE(ExchangeRule):
         alike = best_free(_similarities(layer), layer, survivors, count)
         if self.variant == "seq":
             return alike
-        new = alike[~torch.isin(alike, layer.edges.ids)]
-        taken = torch.cat([survivors, new]).sort().values
+        new = alike[layer.edges.find(alike) < 0]
+        taken = union(survivors, new.sort().values)
         return torch.cat([new, random_growth(layer, taken, count - len(new))])
 
 

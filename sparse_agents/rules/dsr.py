@@ -13,7 +13,7 @@ from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import largest, random_growth, smallest
 from sparse_agents.rules.shares import share_out
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Rewire
+from sparse_agents.topology import Rewire, complement
 
 
 class DSR(TopologyRule):
@@ -82,4 +82,5 @@ class DSR(TopologyRule):
     def _exchange(layer: LayerView, drop: Tensor, grow: int) -> Rewire | None:
         if len(drop) == 0 and grow == 0:
             return None
-        return Rewire.exchange(layer.edges, drop, random_growth(layer, layer.edges.ids, grow), keep_regrown=False)
+        kept = complement(drop, layer.edges.nnz)
+        return Rewire.exchange(layer.edges, kept, random_growth(layer, layer.edges.ids, grow), keep_regrown=False)

@@ -11,7 +11,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import gradient_growth, largest_of_all, smallest
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Moment, Rewire, cubic
+from sparse_agents.topology import Moment, Rewire, cubic, without
 
 
 class GraNet(TopologyRule):
@@ -59,11 +59,8 @@ class GraNet(TopologyRule):
     def _regenerate(layer: LayerView, kept: torch.Tensor, fraction: float) -> Rewire | None:
         """Of the connections pruning has left, exchange a fraction."""
         weak = smallest(layer.weight.abs()[kept], int(fraction * len(kept)))
-        survives = torch.zeros(layer.edges.nnz, dtype=torch.bool)
-        survives[kept] = True
-        survives[kept[weak]] = False
-        drop = (~survives).nonzero().squeeze(1)
-        if len(drop) == 0:
+        kept = without(kept, weak)
+        if len(kept) == layer.edges.nnz:
             return None
-        grown = gradient_growth(layer, layer.edges.ids[survives], len(weak))
-        return Rewire.exchange(layer.edges, drop, grown, keep_regrown=True)
+        grown = gradient_growth(layer, layer.edges.ids[kept], len(weak))
+        return Rewire.exchange(layer.edges, kept, grown, keep_regrown=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError
@@ -65,11 +64,8 @@ class MEST(TopologyRule):
             return None
         wanted = self.wanted(layer, moment)
         kept = largest(self.importance(layer), wanted - self._exchanged(layer.budget, moment))
-        survives = torch.zeros(layer.edges.nnz, dtype=torch.bool)
-        survives[kept] = True
-        drop = (~survives).nonzero().squeeze(1)
         grow = wanted - len(kept)
-        if len(drop) == 0 and grow == 0:
+        if len(kept) == layer.edges.nnz and grow == 0:
             return None
-        grown = random_growth(layer, layer.edges.ids[survives], grow)
-        return Rewire.exchange(layer.edges, drop, grown, keep_regrown=False)
+        grown = random_growth(layer, layer.edges.ids[kept], grow)
+        return Rewire.exchange(layer.edges, kept, grown, keep_regrown=False)

@@ -60,7 +60,7 @@ def keep_best(
     else:
         kept = [largest(score, count) for score, count in zip(scores, counts, strict=True)]
     return [
-        None if len(slots) == layer.edges.nnz else Rewire.to(layer.edges, layer.edges.ids[slots])
+        None if len(slots) == layer.edges.nnz else Rewire.keep(layer.edges, slots)
         for layer, slots in zip(layers, kept, strict=True)
     ]
 

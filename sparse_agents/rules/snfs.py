@@ -14,7 +14,7 @@ from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import best_free, smallest
 from sparse_agents.rules.shares import share_out
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Rewire
+from sparse_agents.topology import Edges, Rewire, complement
 
 LARGEST_LAYER = 1 << 24
 """Elements of the largest layer whose dense momentum is kept: 64 MiB in float32."""
@@ -98,7 +98,6 @@ class SNFS(TopologyRule):
     def _exchange(self, layer: LayerView, drop: Tensor, count: int) -> Rewire | None:
         if len(drop) == 0 and count == 0:
             return None
-        survives = torch.ones(layer.edges.nnz, dtype=torch.bool)
-        survives[drop] = False
-        grown = best_free([(0, self._momentum(layer))], layer, layer.edges.ids[survives], count)
-        return Rewire.exchange(layer.edges, drop, grown, keep_regrown=True)
+        kept = complement(drop, layer.edges.nnz)
+        grown = best_free([(0, self._momentum(layer))], layer, layer.edges.ids[kept], count)
+        return Rewire.exchange(layer.edges, kept, grown, keep_regrown=True)

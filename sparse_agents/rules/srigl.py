@@ -69,7 +69,7 @@ class SRigL(TopologyRule):
         cols = edges.shape[1]
         tiles = ((first * cols, tile.abs()) for first, tile in layer.probe.tiles())
         grown = fill_groups(tiles, survivors, missing, cols)
-        return Rewire.to(edges, torch.cat([survivors, grown]).sort().values)
+        return Rewire.exchange(edges, kept, grown, keep_regrown=True)
 
     def _active(self, layer: LayerView, large: Tensor, exchanged: int) -> Tensor:
         """Which units keep connections, ``[out_features]`` bool."""
@@ -97,8 +97,11 @@ def _fan_ins(connections: int, active: Tensor) -> Tensor:
 
 def _at_most(slots: Tensor, size: Tensor, row: Tensor, limit: Tensor) -> Tensor:
     """Of the slots those that are among the largest ``limit[row]`` of their row, sorted."""
-    by_size = slots[size[slots].argsort(descending=True, stable=True)]
+    counts = torch.bincount(row[slots], minlength=len(limit))
+    crowded = (counts > limit)[row[slots]]
+    by_size = slots[crowded]
+    by_size = by_size[size[by_size].argsort(descending=True, stable=True)]
     by_row = by_size[row[by_size].argsort(stable=True)]
-    counts = torch.bincount(row[by_row], minlength=len(limit))
+    counts.masked_fill_(counts <= limit, 0)
     rank = torch.arange(len(by_row)) - (counts.cumsum(0) - counts)[row[by_row]]
-    return by_row[rank < limit[row[by_row]]].sort().values
+    return torch.cat([slots[~crowded], by_row[rank < limit[row[by_row]]]]).sort().values

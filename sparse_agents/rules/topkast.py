@@ -13,7 +13,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import best_free, largest
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Moment, Rewire
+from sparse_agents.topology import Edges, Moment, Rewire, find, merge, union, without
 
 TILE_ELEMENTS = 1 << 20
 
@@ -80,7 +80,7 @@ class TopKAST(TopologyRule):
         if edges.nnz == edges.size:
             return None if edges.active is None else _reuse(layer)
         known = torch.cat([edges.ids, notes["left"]])
-        unseen = best_free(_initial_tiles(layer), layer, known.sort().values, edges.nnz)
+        unseen = best_free(_initial_tiles(layer), layer, union(edges.ids, notes["left"]), edges.nnz)
         ids = torch.cat([known, unseen])
         size = torch.cat([layer.weight, notes["value"], _initial_values(layer, unseen)]).abs()
         chosen = largest(size, edges.nnz)
@@ -92,16 +92,14 @@ class TopKAST(TopologyRule):
         notes = layer.memory.other
         come = rewire.edges.ids[rewire.source < 0]
         values = _initial_values(layer, come)
-        place = torch.searchsorted(notes["left"], come).clamp(max=max(len(notes["left"]) - 1, 0))
-        if len(notes["left"]):
-            back = notes["left"][place] == come
-            values = torch.where(back, notes["value"][place], values)
-        gone = ~torch.isin(layer.edges.ids, rewire.edges.ids)
-        stay_out = ~torch.isin(notes["left"], come)
-        left = torch.cat([notes["left"][stay_out], layer.edges.ids[gone]])
-        order = left.argsort()
-        notes["left"] = left[order]
-        notes["value"] = torch.cat([notes["value"][stay_out], layer.weight[gone]])[order]
+        place = find(notes["left"], come)
+        back, place = place >= 0, place[place >= 0]
+        values[back] = notes["value"][place]
+        gone = rewire.edges.find(layer.edges.ids) < 0
+        notes["left"], notes["value"] = merge(
+            (without(notes["left"], place), without(notes["value"], place)),
+            (layer.edges.ids[gone], layer.weight[gone]),
+        )
         return values
 
 

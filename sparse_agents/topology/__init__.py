@@ -3,6 +3,7 @@
 from sparse_agents.topology.distributions import DISTRIBUTIONS, Budget, Distribution, allocate
 from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
+from sparse_agents.topology.index_sets import complement, find, merge, union, without
 from sparse_agents.topology.lamp import lamp_score
 from sparse_agents.topology.rewire import Rewire
 from sparse_agents.topology.sampling import distinct, random_edges, random_free, random_in_groups
@@ -20,11 +21,16 @@ __all__ = [
     "Topology",
     "Transpose",
     "allocate",
+    "complement",
     "cubic",
     "distinct",
+    "find",
     "full_edges",
     "lamp_score",
+    "merge",
     "random_edges",
     "random_free",
     "random_in_groups",
+    "union",
+    "without",
 ]

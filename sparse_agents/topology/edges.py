@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.errors import CheckpointError
+from sparse_agents.topology.index_sets import find
 
 
 class Transpose(NamedTuple):
@@ -109,8 +110,9 @@ class Edges:
 
     @cached_property
     def transpose(self) -> Transpose:
-        rows, cols = self.shape
-        slot = torch.argsort(self.col.to(torch.int64) * rows + self.row)
+        cols = self.shape[1]
+        narrow = torch.int16 if cols < 2**15 else torch.int32  # a radix sort: the fewer bytes, the faster
+        slot = torch.argsort(self.col.to(narrow), stable=True)
         col_ptr = torch.zeros(cols + 1, dtype=torch.int32, device=self.col.device)
         col_ptr[1:] = torch.bincount(self.col, minlength=cols).cumsum(0)
         return Transpose(col_ptr, self.row[slot].to(torch.int32), slot.to(torch.int32))
@@ -119,6 +121,10 @@ class Edges:
         """The same connections the other way round; its slots are in the order of ``transpose.slot``."""
         by_column = self.transpose
         return Edges((self.shape[1], self.shape[0]), by_column.col_ptr, by_column.row)
+
+    def find(self, ids: Tensor) -> Tensor:
+        """The slots of connections at linear positions, -1 where there is none. int64."""
+        return find(self.ids, ids)
 
     def dense(self, values: Tensor) -> Tensor:
         """Scatter per-slot ``values`` into ``[out_features, in_features]``; zero elsewhere."""

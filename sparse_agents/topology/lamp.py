@@ -16,7 +16,7 @@ def lamp_score(weight: Tensor) -> Tensor:
         ``[n]`` float64 in [0, 1]; 1 for the largest.
     """
     square = weight.double() ** 2
-    order = square.argsort(stable=True)
+    order = weight.abs().argsort(stable=True)
     ascending = square[order]
     not_smaller = ascending.flip(0).cumsum(0).flip(0)
     score = torch.empty_like(square)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.topology.edges import Edges
+from sparse_agents.topology.index_sets import merge
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,42 +28,37 @@ class Rewire:
     grown: int
 
     @classmethod
-    def exchange(cls, old: Edges, drop: Tensor, grow: Tensor, keep_regrown: bool) -> Rewire:
-        """Drop slots, grow positions.
+    def exchange(cls, old: Edges, kept: Tensor, grow: Tensor, keep_regrown: bool) -> Rewire:
+        """Drop all slots but some, grow positions.
 
         Args:
             old: the edges before.
-            drop: slots to drop, int64.
-            grow: linear positions to grow, int64; free ones, or those of dropped slots.
+            kept: slots that stay, int64, sorted.
+            grow: linear positions to grow, int64, distinct; free ones, or those of dropped slots.
             keep_regrown: whether a connection that is dropped and grown again keeps its value and
                 moments (RigL) or starts afresh (SET).
         """
-        device = old.col.device
-        survives = torch.ones(old.nnz, dtype=torch.bool, device=device)
-        survives[drop] = False
-        kept = survives.nonzero().squeeze(1)
-        ids = torch.cat([old.ids[kept], grow])
-        source = torch.cat([kept, torch.full_like(grow, -1)])
-        regrown = torch.isin(grow, old.ids[drop])
-        if keep_regrown:
-            source[len(kept) :][regrown] = torch.searchsorted(old.ids, grow[regrown])
-        ids, order = ids.sort()
-        again = int(regrown.sum())
-        return cls(Edges.from_ids(ids, old.shape), source[order], len(drop) - again, len(grow) - again)
+        grow = grow.sort().values
+        origin = old.find(grow)
+        again = int((origin >= 0).sum())
+        if not keep_regrown:
+            origin = torch.full_like(grow, -1)
+        ids, source = merge((old.ids[kept], kept), (grow, origin))
+        return cls(Edges.from_ids(ids, old.shape), source, old.nnz - len(kept) - again, len(grow) - again)
+
+    @classmethod
+    def keep(cls, old: Edges, kept: Tensor) -> Rewire:
+        """Drop all slots but ``kept`` (int64, sorted)."""
+        return cls(Edges.from_ids(old.ids[kept], old.shape), kept, old.nnz - len(kept), 0)
 
     @classmethod
     def to(cls, old: Edges, ids: Tensor) -> Rewire:
         """From ``old`` to the connections at ``ids`` (sorted, distinct, int64); those that stay keep everything."""
-        place = torch.searchsorted(old.ids, ids).clamp(max=max(old.nnz - 1, 0))
-        stays = old.ids[place] == ids
-        kept = int(stays.sum())
-        return cls(
-            Edges.from_ids(ids, old.shape), place.where(stays, torch.full_like(place, -1)), old.nnz - kept,
-            len(ids) - kept,
-        )  # fmt: skip
+        source = old.find(ids)
+        kept = int((source >= 0).sum())
+        return cls(Edges.from_ids(ids, old.shape), source, old.nnz - kept, len(ids) - kept)
 
     def follow(self, tensor: Tensor, fill: float = 0.0) -> Tensor:
         """Any per-slot tensor, ``[old nnz, ...]``, in the new slots; ``fill`` on new edges."""
-        moved = tensor[self.source.clamp(min=0)] if len(tensor) else tensor.new_zeros(len(self.source))
-        new = self.source < 0
-        return moved.masked_fill(new.view(-1, *[1] * (moved.ndim - 1)), fill)
+        last = tensor.new_full((1, *tensor.shape[1:]), fill)
+        return torch.cat([tensor, last])[self.source]

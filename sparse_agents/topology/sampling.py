@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from sparse_agents.topology.edges import Edges
+from sparse_agents.topology.index_sets import without
+
+FEW = 1024
+"""A permutation of so many costs next to nothing."""
 
 
 def distinct(high: int, count: int, generator: torch.Generator) -> Tensor:
     """``count`` distinct integers of ``range(high)``, uniform over all such sets, sorted. int64.
 
-    Many out of few: a permutation. Few out of many: draw with replacement and keep first
-    occurrences, which is sequential rejection done in bulk, so it is exactly uniform and never
-    stalls: less than a third of the range is taken.
+    Many out of few: a permutation. Few out of many: the values that somewhat more draws with replacement hit, less
+    a random set of them. All sets of one size are hit with one probability, so this is exactly uniform. A round that
+    hits too few, ten standard deviations from the mean, counts for nothing.
     """
     if not 0 <= count <= high:
         raise ValueError(f"Cannot draw {count} distinct integers out of {high}.")
-    if count * 3 >= high:
+    if count * 3 >= high or high < FEW:
         return torch.randperm(high, generator=generator)[:count].sort().values
-    drawn = torch.empty(0, dtype=torch.int64)
+    aim = count + 4 * math.isqrt(count) + 16
+    draws = math.ceil(-high * math.log1p(-aim / high))
     while True:
-        missing = count - len(drawn)
-        more = torch.randint(high, (missing + missing // 2 + 16,), generator=generator)
-        drawn = _first_occurrences(torch.cat([drawn, more]))
-        if len(drawn) >= count:
-            return drawn[:count].sort().values
-
-
-def _first_occurrences(values: Tensor) -> Tensor:
-    ordered, order = values.sort(stable=True)
-    first = torch.ones_like(ordered, dtype=torch.bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return values[order[first].sort().values]
+        hit = torch.randint(high, (draws,), generator=generator).unique()
+        if len(hit) >= count:
+            return without(hit, distinct(len(hit), len(hit) - count, generator))
 
 
 def free_positions(taken: Tensor, ranks: Tensor) -> Tensor:

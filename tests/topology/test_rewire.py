@@ -35,8 +35,8 @@ def updates(draw: st.DrawFn) -> Update:
 
 
 def exchange(update: Update, keep_regrown: bool) -> Rewire:
-    drop, grow = (torch.tensor(x, dtype=torch.int64) for x in (update.drop, update.grow))
-    return Rewire.exchange(update.edges, drop, grow, keep_regrown)
+    kept = torch.tensor([slot for slot in range(update.edges.nnz) if slot not in update.drop], dtype=torch.int64)
+    return Rewire.exchange(update.edges, kept, torch.tensor(update.grow, dtype=torch.int64), keep_regrown)
 
 
 def simulated(update: Update, values: Tensor, keep_regrown: bool, fill: float) -> tuple[dict[int, float], set[int]]:

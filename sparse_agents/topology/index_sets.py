@@ -1,0 +1,47 @@
+"""Sets of indices as sorted, distinct int64 tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def find(where: Tensor, what: Tensor) -> Tensor:
+    """The place in ``where`` (a set) of each value of ``what``, -1 for those it lacks."""
+    absent = torch.full_like(what, -1)
+    if len(where) == 0:
+        return absent
+    place = torch.searchsorted(where, what).clamp_(max=len(where) - 1)
+    return place.where(where[place] == what, absent)
+
+
+def without(values: Tensor, places: Tensor) -> Tensor:
+    """``values`` but for those at ``places``."""
+    stays = torch.ones(len(values), dtype=torch.bool, device=values.device)
+    stays[places] = False
+    return values[stays]
+
+
+def complement(of: Tensor, size: int) -> Tensor:
+    """``range(size)`` but for these."""
+    return without(torch.arange(size, device=of.device), of)
+
+
+def merge(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Two maps, as (keys, values) by increasing key, in one; no key is in both. Quickest with the shorter one last."""
+    keys, values = zip(one, other, strict=True)
+    place = torch.searchsorted(keys[0], keys[1]) + torch.arange(len(keys[1]), device=keys[1].device)
+    rest = torch.ones(len(keys[0]) + len(keys[1]), dtype=torch.bool, device=place.device)
+    rest[place] = False
+    others = rest.nonzero().squeeze(1)
+    merged = []
+    for first, second in (keys, values):
+        both = first.new_empty(len(rest))
+        both[others], both[place] = first, second
+        merged.append(both)
+    return merged[0], merged[1]
+
+
+def union(one: Tensor, other: Tensor) -> Tensor:
+    """Of two sets that have nothing in common."""
+    return merge((one, one), (other, other))[0]
