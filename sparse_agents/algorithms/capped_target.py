@@ -9,7 +9,7 @@ from stable_baselines3.common.utils import polyak_update
 from torch import Tensor, nn
 
 from sparse_agents.nn import SparseLinear, sparse_layers
-from sparse_agents.topology import Edges
+from sparse_agents.topology import Edges, ascending, different
 
 
 class CappedTargets:
@@ -64,11 +64,11 @@ def average(online: Edges, weight: Tensor, target: Edges, old: Tensor, tau: floa
     """
     if online.same_as(target):
         return target, tau * weight + (1 - tau) * old
-    ids = torch.cat([online.ids, target.ids]).unique()
+    ids = different(torch.cat([online.ids, target.ids]))
     values = torch.zeros(len(ids), dtype=weight.dtype, device=weight.device)
     values[torch.searchsorted(ids, target.ids)] = (1 - tau) * old
     values[torch.searchsorted(ids, online.ids)] += tau * weight
     order = values.abs().argsort(descending=True, stable=True)
     values[order[int(weight.count_nonzero()) :]] = 0.0
-    kept = order[: online.nnz].sort().values
+    kept = ascending(order[: online.nnz])
     return Edges.from_ids(ids[kept], online.shape), values[kept]

@@ -27,6 +27,8 @@ SPARSITY = 0.9
 MEASURED_INTERVAL = 20
 """Steps between updates while measuring; a multiple of the actor's delay, so that all networks update together."""
 AMORTISED_OVER = 100
+CHOOSE_AMONG_WEIGHTS = ("topkast", "rlx2")
+"""Begin with the largest of a dense layer's weights, which are not to be had where it would not fit."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,9 @@ def _one_update(name: str, width: int, sparsity: float) -> UpdateMemory:
     rule = make_rule(name, m=1024) if name == "nm" else make_rule(name)
     count = round((1 - sparsity) * width * width)
     shape = torch.empty(width, width, device="meta")
-    # Top-KAST begins with the largest of dense weights, which are not to be had here.
-    edges = random_edges((width, width), count, generator)
-    if name != "topkast":
+    if name in CHOOSE_AMONG_WEIGHTS:
+        edges = random_edges((width, width), count, generator)
+    else:
         edges = rule.initial_edges("layer", shape, count, generator)
     empty = _peak()
     layer = SparseLinear(width, width, topology=Topology(edges))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sparse_agents.topology import Edges
+from sparse_agents.topology import Edges, different
 
 
 class Exploration:
@@ -19,7 +19,7 @@ class Exploration:
         self._seen = edges.ids
 
     def add(self, edges: Edges) -> None:
-        self._seen = torch.cat([self._seen, edges.ids]).unique()
+        self._seen = different(torch.cat([self._seen, edges.ids]))
 
     @property
     def rate(self) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.view import DenseGradient, LayerView, Update
-from sparse_agents.topology import Edges, Moment, Rewire, Schedule
+from sparse_agents.topology import Edges, Moment, Rewire, Schedule, ascending
 
 Block = tuple[int, int]
 
@@ -30,9 +30,10 @@ def block_shape(block_size: int | Sequence[int] | str) -> Block | None:
 
 
 class Blocked(TopologyRule):
-    """Shows a rule each layer in coarse: a block is one connection, its weight the mean |w| of the block (with the
+    """Shows a rule every layer in coarse.
 
-    sign of the sum), its gradient the sum of |gradient|.
+    A block is one connection, of weight the mean |w| in the block (with the sign of the sum), of dense gradient the
+    sum of |gradient|.
 
     Args:
         rule: what to show it to.
@@ -121,7 +122,7 @@ class Grid:
         ).div(self.block[1], rounding_mode="floor")
 
     def fine(self, coarse: Edges) -> Edges:
-        return Edges.from_ids(self._fine_ids(coarse).flatten().sort().values, self.shape)
+        return Edges.from_ids(ascending(self._fine_ids(coarse).flatten()), self.shape)
 
     def _fine_ids(self, coarse: Edges) -> Tensor:
         """``[blocks, area]``."""

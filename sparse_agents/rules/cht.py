@@ -12,7 +12,7 @@ from sparse_agents.ops import product_with
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import best_free, magnitude_drop, random_growth
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Edges, union
+from sparse_agents.topology import Edges, ascending, union
 
 TILE_ELEMENTS = 1 << 22
 
@@ -45,7 +45,7 @@ class CHT(ExchangeRule):
         left = Edges.from_ids(survivors, layer.edges.shape)
         smallest_score = torch.finfo(torch.float64).tiny
         predicted = best_free(path_scores(left), layer, survivors, count, at_least=smallest_score)
-        taken = union(survivors, predicted.sort().values)
+        taken = union(survivors, ascending(predicted))
         return torch.cat([predicted, random_growth(layer, taken, count - len(predicted))])
 
 

@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import best_free, magnitude_drop, random_growth
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Rewire, union
+from sparse_agents.topology import Rewire, ascending, union
 
 VARIANTS = ("sim", "seq")
 TILE_ELEMENTS = 1 << 20
@@ -65,7 +65,7 @@ class CTRE(ExchangeRule):
         if self.variant == "seq":
             return alike
         new = alike[layer.edges.find(alike) < 0]
-        taken = union(survivors, new.sort().values)
+        taken = union(survivors, ascending(new))
         return torch.cat([new, random_growth(layer, taken, count - len(new))])
 
 

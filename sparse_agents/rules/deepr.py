@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import random_growth
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Rewire
+from sparse_agents.topology import Rewire, places
 
 AWAKENED = 1e-12
 """The size of a connection that was just grown, too small to matter and large enough to have a sign."""
@@ -59,7 +59,7 @@ class DeepR(ExchangeRule):
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
         """Those whose sign has turned, however many."""
-        return (layer.weight * layer.memory.slots["sign"] < 0).nonzero().squeeze(1)
+        return places(layer.weight * layer.memory.slots["sign"] < 0)
 
     def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
         return random_growth(layer, survivors, count)

@@ -13,7 +13,7 @@ from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import largest, random_growth, smallest
 from sparse_agents.rules.shares import share_out
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Rewire, complement
+from sparse_agents.topology import Rewire, complement, places
 
 
 class DSR(TopologyRule):
@@ -66,7 +66,7 @@ class DSR(TopologyRule):
     def _below(layer: LayerView, threshold: float) -> Tensor:
         """Slots below the threshold, but not the last of a layer."""
         size = layer.weight.abs()
-        slots = (size < threshold).nonzero().squeeze(1)
+        slots = places(size < threshold)
         return smallest(size, layer.edges.nnz - 1) if len(slots) == layer.edges.nnz else slots
 
     @staticmethod

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import random_free
+from sparse_agents.topology import ascending, kth_smallest, places, random_free, without
 
 
 def smallest(scores: Tensor, count: int) -> Tensor:
@@ -18,33 +17,13 @@ def smallest(scores: Tensor, count: int) -> Tensor:
         return torch.empty(0, dtype=torch.int64, device=scores.device)
     if count >= len(scores):
         return torch.arange(len(scores), device=scores.device)
-    likely = _likely_smallest(scores, count)
-    if likely is not None:
-        return likely[smallest(scores[likely], count)]
-    threshold = scores.kthvalue(count).values
-    chosen = scores <= threshold
-    excess = int(chosen.sum()) - count
-    if excess:
-        ties = (scores == threshold).nonzero().squeeze(1)
-        chosen[ties[len(ties) - excess :]] = False
-    return chosen.nonzero().squeeze(1)
-
-
-SAMPLE = 1 << 14
-
-
-def _likely_smallest(scores: Tensor, count: int) -> Tensor | None:
-    """Indices that hold the ``count`` smallest and not many others, by the quantile of a sample. None if there is none.
-
-    A selection reads the scores several times, a comparison once.
-    """
-    if len(scores) < 8 * SAMPLE or len(scores) < 8 * count:
-        return None
-    sample = scores[:: len(scores) // SAMPLE]
-    rank = len(sample) * count / len(scores)
-    margin = 4 * math.isqrt(int(rank)) + 16  # four standard deviations of a random sample
-    likely = (scores <= sample.kthvalue(int(rank) + margin).values).nonzero().squeeze(1)
-    return likely if count <= len(likely) < len(scores) // 2 else None
+    threshold = kth_smallest(scores, count)
+    chosen = places(scores <= threshold)
+    excess = len(chosen) - count
+    if excess == 0:
+        return chosen
+    ties = places(scores[chosen] == threshold)
+    return without(chosen, ties[len(ties) - excess :])
 
 
 def largest(scores: Tensor, count: int) -> Tensor:
@@ -63,7 +42,7 @@ def largest_of_all(scores: Sequence[Tensor], count: int) -> list[Tensor]:
     reserved = kept.clone()
     rest = everything.masked_fill(reserved, -torch.inf)
     kept[largest(rest, count - int(reserved.sum()))] = True
-    return [part.nonzero().squeeze(1) for part in kept.split(lengths)]
+    return [places(part) for part in kept.split(lengths)]
 
 
 def _starts(lengths: Sequence[int]) -> list[int]:
@@ -131,18 +110,17 @@ def fill_groups(tiles: Iterable[tuple[int, Tensor]], survivors: Tensor, missing:
         scores.view(-1)[survivors[begin:end] - first] = -1.0
         wanted = missing[first // width : first // width + len(scores)]
         if int(wanted.sum()):
-            grown.append(first + _largest_in_rows(scores, wanted).view(-1).nonzero().squeeze(1))
+            grown.append(first + places(_largest_in_rows(scores, wanted).view(-1)))
     return torch.cat(grown) if grown else missing[:0]
 
 
 def _largest_in_rows(scores: Tensor, wanted: Tensor) -> Tensor:
     """Which are among the ``wanted[row]`` largest of their row, ties by position, ``[rows, width]`` bool."""
-    ordered = scores.topk(int(wanted.max()), dim=1).values
-    threshold = ordered.gather(1, (wanted - 1).clamp(min=0).unsqueeze(1))
-    threshold[wanted == 0] = torch.inf
+    width = scores.shape[1]
+    threshold = ascending(scores).gather(1, (width - wanted).clamp(max=width - 1).unsqueeze(1))
     chosen = scores >= threshold
-    excess = chosen.sum(1) - wanted
-    rows = (excess > 0).nonzero().squeeze(1)
+    excess = chosen.view(torch.uint8).sum(1, dtype=torch.int32) - wanted  # sums of bools are slow
+    rows = places(excess > 0)
     tied = scores[rows] == threshold[rows]
     rank = tied.cumsum(1)
     chosen[rows] &= ~(tied & (rank > rank[:, -1:] - excess[rows].unsqueeze(1)))

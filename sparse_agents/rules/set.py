@@ -11,6 +11,7 @@ from torch import Tensor
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import random_growth, smallest
 from sparse_agents.rules.view import LayerView
+from sparse_agents.topology import places
 
 
 class SET(ExchangeRule):
@@ -40,7 +41,7 @@ class SET(ExchangeRule):
         negative = weight < 0
         slots = []
         for sign in (~negative, negative):
-            own = sign.nonzero().squeeze(1)
+            own = places(sign)
             slots.append(own[smallest(weight[own].abs(), int(fraction * len(own)))])
         return torch.cat(slots)
 

@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import fill_groups, gradient_growth, largest
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Rewire, random_in_groups
+from sparse_agents.topology import Edges, Rewire, ascending, places, random_in_groups
 
 
 class SRigL(TopologyRule):
@@ -58,12 +58,15 @@ class SRigL(TopologyRule):
             return None
         exchanged = int(fraction * edges.nnz)
         size = layer.weight.abs()
+        kept = largest(size, edges.nnz - exchanged)
         active = torch.ones(edges.shape[0], dtype=torch.bool)
         if not output:
-            active = self._active(layer, largest(size, edges.nnz - exchanged), exchanged)
+            active = self._active(layer, kept, exchanged)
+        if not active.all():
+            kept = largest(size.masked_fill(~active[edges.row], -1.0), edges.nnz - exchanged)
+            kept = kept[active[edges.row[kept]]]
         fan_in = _fan_ins(edges.nnz, active)
-        kept = largest(size.masked_fill(~active[edges.row], -1.0), edges.nnz - exchanged)
-        kept = _at_most(kept[active[edges.row[kept]]], size, edges.row, fan_in)
+        kept = _at_most(kept, size, edges.row, fan_in)
         survivors = edges.ids[kept]
         missing = fan_in - torch.bincount(edges.row[kept], minlength=edges.shape[0])
         cols = edges.shape[1]
@@ -88,7 +91,7 @@ class SRigL(TopologyRule):
 
 def _fan_ins(connections: int, active: Tensor) -> Tensor:
     """An equal share for every active unit, one more for the first few where it does not divide."""
-    units = active.nonzero().squeeze(1)
+    units = places(active)
     fan_in = torch.zeros(len(active), dtype=torch.int64)
     fan_in[units] = connections // len(units)
     fan_in[units[: connections % len(units)]] += 1
@@ -104,4 +107,4 @@ def _at_most(slots: Tensor, size: Tensor, row: Tensor, limit: Tensor) -> Tensor:
     by_row = by_size[row[by_size].argsort(stable=True)]
     counts.masked_fill_(counts <= limit, 0)
     rank = torch.arange(len(by_row)) - (counts.cumsum(0) - counts)[row[by_row]]
-    return torch.cat([slots[~crowded], by_row[rank < limit[row[by_row]]]]).sort().values
+    return ascending(torch.cat([slots[~crowded], by_row[rank < limit[row[by_row]]]]))

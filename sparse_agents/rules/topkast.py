@@ -13,7 +13,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.scores import best_free, largest
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Moment, Rewire, find, merge, union, without
+from sparse_agents.topology import Edges, Moment, Rewire, complement, find, merge, union, without
 
 TILE_ELEMENTS = 1 << 20
 
@@ -84,8 +84,9 @@ class TopKAST(TopologyRule):
         ids = torch.cat([known, unseen])
         size = torch.cat([layer.weight, notes["value"], _initial_values(layer, unseen)]).abs()
         chosen = largest(size, edges.nnz)
-        rewire = Rewire.to(edges, ids[chosen].sort().values)
-        return replace(rewire, edges=_in_use(rewire.edges, size[chosen][ids[chosen].argsort()], layer.budget))
+        chosen = chosen[ids[chosen].argsort()]
+        rewire = Rewire.to(edges, ids[chosen])
+        return replace(rewire, edges=_in_use(rewire.edges, size[chosen], layer.budget))
 
     def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
         """What weights outside B have kept; and those that leave it now are remembered."""
@@ -95,7 +96,7 @@ class TopKAST(TopologyRule):
         place = find(notes["left"], come)
         back, place = place >= 0, place[place >= 0]
         values[back] = notes["value"][place]
-        gone = rewire.edges.find(layer.edges.ids) < 0
+        gone = complement(rewire.source[rewire.source >= 0], layer.edges.nnz)
         notes["left"], notes["value"] = merge(
             (without(notes["left"], place), without(notes["value"], place)),
             (layer.edges.ids[gone], layer.weight[gone]),

@@ -3,8 +3,9 @@
 from sparse_agents.topology.distributions import DISTRIBUTIONS, Budget, Distribution, allocate
 from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
-from sparse_agents.topology.index_sets import complement, find, merge, union, without
+from sparse_agents.topology.index_sets import complement, different, find, merge, union, without
 from sparse_agents.topology.lamp import lamp_score
+from sparse_agents.topology.order import ascending, kth_smallest, places
 from sparse_agents.topology.rewire import Rewire
 from sparse_agents.topology.sampling import distinct, random_edges, random_free, random_in_groups
 from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
@@ -21,13 +22,17 @@ __all__ = [
     "Topology",
     "Transpose",
     "allocate",
+    "ascending",
     "complement",
     "cubic",
+    "different",
     "distinct",
     "find",
     "full_edges",
+    "kth_smallest",
     "lamp_score",
     "merge",
+    "places",
     "random_edges",
     "random_free",
     "random_in_groups",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparse_agents.errors import CheckpointError
 from sparse_agents.topology.index_sets import find
+from sparse_agents.topology.order import places
 
 
 class Transpose(NamedTuple):
@@ -55,7 +56,7 @@ class Edges:
     @classmethod
     def from_mask(cls, mask: Tensor) -> Edges:
         """From a boolean matrix ``[out_features, in_features]``."""
-        return cls.from_ids(mask.reshape(-1).nonzero().squeeze(1), (mask.shape[0], mask.shape[1]))
+        return cls.from_ids(places(mask.reshape(-1)), (mask.shape[0], mask.shape[1]))
 
     @classmethod
     def checked(cls, shape: tuple[int, int], row_ptr: Tensor, col: Tensor, name: str) -> Edges:

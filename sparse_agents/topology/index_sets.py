@@ -5,6 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sparse_agents.topology.order import ascending, places
+
+
+def different(values: Tensor) -> Tensor:
+    """The set of some values."""
+    ordered = ascending(values)
+    first = torch.ones(len(ordered), dtype=torch.bool, device=ordered.device)
+    torch.ne(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[places(first)]
+
 
 def find(where: Tensor, what: Tensor) -> Tensor:
     """The place in ``where`` (a set) of each value of ``what``, -1 for those it lacks."""
@@ -15,11 +25,11 @@ def find(where: Tensor, what: Tensor) -> Tensor:
     return place.where(where[place] == what, absent)
 
 
-def without(values: Tensor, places: Tensor) -> Tensor:
-    """``values`` but for those at ``places``."""
+def without(values: Tensor, at: Tensor) -> Tensor:
+    """``values`` but for those at some places."""
     stays = torch.ones(len(values), dtype=torch.bool, device=values.device)
-    stays[places] = False
-    return values[stays]
+    stays[at] = False
+    return values[places(stays)]
 
 
 def complement(of: Tensor, size: int) -> Tensor:
@@ -33,7 +43,7 @@ def merge(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Ten
     place = torch.searchsorted(keys[0], keys[1]) + torch.arange(len(keys[1]), device=keys[1].device)
     rest = torch.ones(len(keys[0]) + len(keys[1]), dtype=torch.bool, device=place.device)
     rest[place] = False
-    others = rest.nonzero().squeeze(1)
+    others = places(rest)
     merged = []
     for first, second in (keys, values):
         both = first.new_empty(len(rest))

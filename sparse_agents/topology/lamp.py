@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 def lamp_score(weight: Tensor) -> Tensor:
     """w² / Σ v² over the entries v that are not smaller (Lee et al. 2021, eq. 3).
@@ -16,7 +18,8 @@ def lamp_score(weight: Tensor) -> Tensor:
         ``[n]`` float64 in [0, 1]; 1 for the largest.
     """
     square = weight.double() ** 2
-    order = weight.abs().argsort(stable=True)
+    bits = weight.abs().view(_BITS[weight.element_size()])  # of floats that are not negative, in the same order
+    order = bits.argsort(stable=True)  # and sorted by radix
     ascending = square[order]
     not_smaller = ascending.flip(0).cumsum(0).flip(0)
     score = torch.empty_like(square)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparse_agents.topology.edges import Edges
 from sparse_agents.topology.index_sets import merge
+from sparse_agents.topology.order import ascending
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Rewire:
             keep_regrown: whether a connection that is dropped and grown again keeps its value and
                 moments (RigL) or starts afresh (SET).
         """
-        grow = grow.sort().values
+        grow = ascending(grow)
         origin = old.find(grow)
         again = int((origin >= 0).sum())
         if not keep_regrown:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sparse_agents.topology.edges import Edges
-from sparse_agents.topology.index_sets import without
+from sparse_agents.topology.index_sets import different, without
+from sparse_agents.topology.order import ascending
 
 FEW = 1024
 """A permutation of so many costs next to nothing."""
@@ -24,11 +25,11 @@ def distinct(high: int, count: int, generator: torch.Generator) -> Tensor:
     if not 0 <= count <= high:
         raise ValueError(f"Cannot draw {count} distinct integers out of {high}.")
     if count * 3 >= high or high < FEW:
-        return torch.randperm(high, generator=generator)[:count].sort().values
+        return ascending(torch.randperm(high, generator=generator)[:count])
     aim = count + 4 * math.isqrt(count) + 16
     draws = math.ceil(-high * math.log1p(-aim / high))
     while True:
-        hit = torch.randint(high, (draws,), generator=generator).unique()
+        hit = different(torch.randint(high, (draws,), generator=generator))
         if len(hit) >= count:
             return without(hit, distinct(len(hit), len(hit) - count, generator))
 
@@ -69,4 +70,4 @@ def random_in_groups(counts: Tensor, width: int, generator: torch.Generator) -> 
         order = torch.rand(len(wanted), width, generator=generator).argsort(dim=1)
         base = (first + torch.arange(len(wanted))).unsqueeze(1) * width
         chosen.append((order + base)[torch.arange(width) < wanted.unsqueeze(1)])
-    return torch.cat(chosen).sort().values
+    return ascending(torch.cat(chosen))

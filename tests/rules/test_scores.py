@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparse_agents.rules.scores import SAMPLE, fill_groups, largest, largest_of_all, smallest
+from sparse_agents.rules.scores import fill_groups, largest, largest_of_all, smallest
 
-MANY = 8 * SAMPLE + 5
 few_values = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=30)
 
 
@@ -22,22 +20,6 @@ def test_smallest_and_largest_break_ties_by_index(values: list[float], count: in
     scores = torch.tensor(values)
     assert smallest(scores, count).tolist() == first_of_sorted(scores, count)
     assert largest(scores, count).tolist() == first_of_sorted(-scores, count)
-
-
-@pytest.mark.parametrize("count", [1, 100, MANY // 9, MANY // 7, MANY - 1])
-@pytest.mark.parametrize("kind", ["random", "ties", "increasing", "in the sample only", "outside the sample only"])
-def test_smallest_of_many(kind: str, count: int) -> None:
-    """Where a sample's quantile is a good guess, and where it is as wrong as can be."""
-    generator = torch.Generator().manual_seed(0)
-    stride = MANY // SAMPLE
-    scores = {
-        "random": torch.rand(MANY, generator=generator),
-        "ties": torch.randint(3, (MANY,), generator=generator).float(),
-        "increasing": torch.arange(MANY).float(),
-        "in the sample only": (torch.arange(MANY) % stride != 0) * 1.0 + torch.rand(MANY, generator=generator),
-        "outside the sample only": (torch.arange(MANY) % stride == 0) * 1.0 + torch.rand(MANY, generator=generator),
-    }[kind]
-    assert smallest(scores, count).tolist() == first_of_sorted(scores, count)
 
 
 @given(st.lists(few_values.filter(bool), min_size=1, max_size=4), st.data())

@@ -130,8 +130,8 @@ def test_snfs_refuses_layers_whose_momentum_would_not_fit() -> None:
 
 
 def test_mest_importance_is_weight_and_gradient() -> None:
-    """0.1 + 0.01·100 beats 0.9: the second and the third go."""
-    layer = view([[0.1, 0.9, 0.8, 1.2, _, _]], gradient=torch.tensor([100.0, 0.0, 1.0, 0.0]).double())
+    """0.1 + 0.01·|−100| beats 0.9: the second and the third go."""
+    layer = view([[0.1, 0.9, 0.8, 1.2, _, _]], gradient=torch.tensor([-100.0, 0.0, 1.0, 0.0]).double())
     (rewire,) = update(MEST(), layer, fraction=0.5)
     assert rewire is not None
     assert {(0, 0), (0, 3)} < set(places(rewire))
@@ -213,6 +213,16 @@ def test_srigl_gives_every_unit_the_same_number() -> None:
     )
     (rewire,) = update(SRigL(ablation=0.0), layer)
     assert after(layer, rewire) == [[0.9, 0.8, _, _], [_, _, 0.0, 0.0], [_, 0.0, 0.0, _]]
+
+
+def test_srigl_cuts_only_units_that_are_overfull() -> None:
+    """Four of six stay, three of them in the second unit, which may keep two; the first keeps its one."""
+    layer = view(
+        [[0.95, 0.1, _, _], [0.9, 0.8, 0.7, _], [0.2, _, _, _]],
+        [[0, 0, 1, 2], [0, 0, 0, 9], [0, 3, 4, 0]],
+    )
+    (rewire,) = update(SRigL(ablation=0.0), layer, fraction=0.4)
+    assert after(layer, rewire) == [[0.95, _, _, 0.0], [0.9, 0.8, _, _], [_, 0.0, 0.0, _]]
 
 
 def test_srigl_ablates_units_without_salient_weights() -> None:
@@ -365,4 +375,6 @@ def test_topkast_regularises_exploration_more() -> None:
 def test_rlx2_is_rigl_at_its_own_pace() -> None:
     layer = view([[0.1, 0.9, _]], [[0.0, 0.0, 1.0]])
     assert after(layer, update(RLx2(), layer)[0]) == [[_, 0.9, 0.0]]
+    weight = torch.tensor([[0.1, -0.9], [0.5, 0.2]])
+    assert RLx2().initial_edges("layer", weight, 2, torch.Generator()).ids.tolist() == [1, 2]
     assert RLx2.published == {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}

@@ -36,6 +36,15 @@ def test_distinct_out_of_a_range_too_large_to_list(high: int, count: int) -> Non
     assert max(drawn) < high
 
 
+def test_distinct_reaches_both_ends_of_a_large_range() -> None:
+    """That 1000 of 4096 all miss the last 50, or the first, happens once in 200 000 times."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        drawn = distinct(4096, 1000, generator)
+        assert drawn[0] < 50
+        assert drawn[-1] >= 4096 - 50
+
+
 @pytest.mark.parametrize(("high", "count"), [(5, 6), (0, 1), (5, -1)])
 def test_distinct_refuses_what_cannot_be(high: int, count: int) -> None:
     with pytest.raises(ValueError, match=f"{count} distinct integers out of {high}"):

@@ -1,0 +1,32 @@
+"""Sorting and selecting: by numpy in the CPU's memory, where it is vectorised and torch is not, elsewhere by torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def places(mask: Tensor) -> Tensor:
+    """Where a mask ``[n]`` is true: int64, sorted."""
+    if _for_numpy(mask):
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.nonzero().squeeze(1)
+
+
+def ascending(values: Tensor) -> Tensor:
+    """Sorted along the last dimension."""
+    if _for_numpy(values):
+        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
+    return values.sort().values
+
+
+def kth_smallest(values: Tensor, k: int) -> Tensor:
+    """Of ``[n]``, counted from 1; a scalar."""
+    if _for_numpy(values):
+        return torch.from_numpy(np.partition(values.numpy(), k - 1))[k - 1]
+    return values.kthvalue(k).values
+
+
+def _for_numpy(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16

@@ -1,0 +1,32 @@
+"""Blocks of connections in place of connections, worked out by hand."""
+
+from __future__ import annotations
+
+import torch
+from views import _, after, update, view
+
+from sparse_agents.rules import make_rule
+
+
+def test_the_block_of_smallest_mean_makes_room_for_that_of_largest_gradient() -> None:
+    """Means are 0.5, 0.45, 0.6 and sums of |gradient| where blocks are free 2 and 3, whatever single entries are."""
+    layer = view([[0.1, 0.9, 0.4, 0.5], [0.5, 0.7, _, _], [_, _, _, _]], [[0, 0, 0, 0], [0, 0, 2, 0], [1, -2, 0, 1]])
+    (rewire,) = update(make_rule("rigl", block_size=(1, 2)), layer, fraction=0.4)
+    assert after(layer, rewire) == [[0.1, 0.9, _, _], [0.5, 0.7, _, _], [0.0, 0.0, _, _]]
+
+
+def test_four_units_that_share_an_input_are_a_block() -> None:
+    layer = view([[0.1, 0.9], [0.1, 0.9], [0.1, 0.9], [0.1, 0.9], [_, 0.5], [_, 0.5], [_, 0.5], [_, 0.5]],
+                 [[0.0, 0.0]] * 4 + [[1.0, 0.0]] * 4)  # fmt: skip
+    (rewire,) = update(make_rule("rigl", block_size=4), layer, fraction=0.4)
+    assert after(layer, rewire) == [[_, 0.9]] * 4 + [[0.0, 0.5]] * 4
+
+
+def test_a_block_that_comes_back_at_once_starts_afresh() -> None:
+    """Two of three blocks go and two of the three free ones come, so that one at least is back: SET gives it zeros."""
+    layer = view([[0.9, 0.9, 0.2, 0.2], [0.1, 0.1, _, _]])
+    (rewire,) = update(make_rule("set", block_size=(1, 2)), layer, fraction=0.67)
+    assert rewire is not None
+    assert rewire.edges.nnz == 6
+    assert rewire.follow(layer.weight).tolist() == [0.9, 0.9, 0, 0, 0, 0]
+    assert rewire.follow(torch.ones(6)).tolist() == [1, 1, 0, 0, 0, 0]

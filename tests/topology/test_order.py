@@ -1,0 +1,39 @@
+"""Sorting and selecting against Python's own, in types that numpy has and one it has not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparse_agents.topology import ascending, kth_smallest, places
+
+numbers = st.lists(st.integers(-50, 50), min_size=1, max_size=40)
+types = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16], ids=str)
+
+
+@given(st.lists(st.booleans()))
+def test_places(mask: list[bool]) -> None:
+    found = places(torch.tensor(mask, dtype=torch.bool))
+    assert found.dtype == torch.int64
+    assert found.tolist() == [i for i, true in enumerate(mask) if true]
+
+
+@types
+@given(values=numbers)
+def test_ascending(dtype: torch.dtype, values: list[int]) -> None:
+    unsorted = torch.tensor(values, dtype=dtype)
+    assert ascending(unsorted).tolist() == sorted(values)
+    assert unsorted.tolist() == values
+    both = torch.stack([unsorted, -unsorted])
+    assert ascending(both).tolist() == [sorted(values), sorted(-v for v in values)]
+
+
+@types
+@given(values=numbers, data=st.data())
+def test_kth_smallest(dtype: torch.dtype, values: list[int], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(values)))
+    unsorted = torch.tensor(values, dtype=dtype)
+    assert kth_smallest(unsorted, k).item() == sorted(values)[k - 1]
+    assert unsorted.tolist() == values
