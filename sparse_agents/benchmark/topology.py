@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ class UpdateTime:
         step_seconds: a gradient step between updates; for rules that work at every step, of an agent without a rule.
         share: what the rule adds to a gradient step, as a part of it, with an update every 100 steps.
         ramps: whether the number of connections was on its way down.
+        every_step: whether the rule works at every step, so that longer intervals save only a part.
     """
 
     case: str
@@ -50,6 +52,7 @@ class UpdateTime:
     step_seconds: float
     share: float
     ramps: bool
+    every_step: bool
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -130,7 +133,7 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
         if not rule.timed:  # once, on the first minibatch of each network
             due, other = _step_seconds(model, MEASURED_INTERVAL)
             step = statistics.median(other[2:])
-            yield UpdateTime(case, name, 2 * (sum(due) - step * len(due)), step, 0.0, rule.ramps)
+            yield UpdateTime(case, name, 2 * (sum(due) - step * len(due)), step, 0.0, rule.ramps, False)
             continue
         _step_seconds(model, MEASURED_INTERVAL)
         base, due, other = [], [], []
@@ -143,7 +146,8 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
         update = 2 * (statistics.median(due) - ordinary)
         # A rule that works at every step is compared with none; the others differ from it only at their updates.
         step = statistics.median(base) if rule.every_step else ordinary
-        yield UpdateTime(case, name, update, step, (ordinary - step + update / AMORTISED_OVER) / step, rule.ramps)
+        share = (ordinary - step + update / AMORTISED_OVER) / step
+        yield UpdateTime(case, name, update, step, share, rule.ramps, rule.every_step)
 
 
 def update_memory(width: int = 16384, sparsity: float = 0.999, rules: Sequence[str] = ()) -> Iterator[UpdateMemory]:
@@ -193,4 +197,7 @@ def _one_update(name: str, width: int, sparsity: float) -> UpdateMemory:
 
 def _peak() -> int:
     """Resident bytes at the process's peak."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status")  # on Linux ru_maxrss begins at the parent's
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

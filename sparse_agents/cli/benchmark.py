@@ -71,7 +71,8 @@ def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.Up
         title = f"TD3 with {width}-{width} hidden units at 90% sparsity, one update of the actor and both critics"
         table = Table("rule", "update", "gradient step", "share at 1 in 100", title=title, title_justify="left")
         for r in found:
-            share = "once" if not r.share else f"{r.share:.1%}" + (", on the way from dense" if r.ramps else "")
+            notes = ", on the way from dense" * r.ramps + ", works at every step" * r.every_step
+            share = f"{r.share:.1%}{notes}" if r.share else "once"
             table.add_row(r.rule, f"{r.update_seconds * 1e3:.2f} ms", f"{r.step_seconds * 1e3:.2f} ms", share)
         console.print(table)
         times += found

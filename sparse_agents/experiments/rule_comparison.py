@@ -126,6 +126,7 @@ def plot(summaries: Mapping[str, Summary], path: Path) -> None:
             axis.plot(value.mean, y, "o", color=color, markersize=4)
         axis.set_yticks(range(len(order)), order, fontsize=7)
         axis.tick_params(axis="x", labelsize=7)
+        axis.locator_params(axis="x", nbins=4)
         axis.set_title(f"{problem.name}, {sparsity:.0%} sparse", fontsize=9)
         axis.set_xlabel(problem.unit, fontsize=8)
         axis.grid(axis="x", alpha=0.3)

@@ -79,6 +79,8 @@ def best_free(
         count: how many.
         at_least: lowest score that is good enough, not negative.
     """
+    if count == 0:
+        return taken[:0]
     cols = layer.edges.shape[1]
     best_score = torch.empty(0, dtype=layer.weight.dtype, device=layer.weight.device)
     best_id = torch.empty(0, dtype=torch.int64, device=layer.weight.device)
@@ -86,8 +88,11 @@ def best_free(
         score = tile.reshape(-1)
         begin, end = torch.searchsorted(taken, torch.tensor([first * cols, first * cols + len(score)])).tolist()
         score[taken[begin:end] - first * cols] = -1.0
-        chosen = largest(score, count)
-        chosen = chosen[score[chosen] >= at_least]
+        if len(best_id) == count:  # later positions lose ties
+            chosen = places(score > best_score.min())
+        else:
+            chosen = largest(score, count)
+            chosen = chosen[score[chosen] >= at_least]
         best_score = torch.cat([best_score, score[chosen]])
         best_id = torch.cat([best_id, chosen + first * cols])
         keep = largest(best_score, count)
@@ -104,14 +109,18 @@ def fill_groups(tiles: Iterable[tuple[int, Tensor]], survivors: Tensor, missing:
         missing: ``[all groups]``, how many each group is to get.
         width: positions in a group.
     """
-    grown = []
+    # Made at once: small tensors kept from among large ones would leave holes in the heap.
+    grown = missing.new_empty(int(missing.sum()))
+    done = 0
     for first, scores in tiles:
         begin, end = torch.searchsorted(survivors, torch.tensor([first, first + scores.numel()])).tolist()
         scores.view(-1)[survivors[begin:end] - first] = -1.0
         wanted = missing[first // width : first // width + len(scores)]
-        if int(wanted.sum()):
-            grown.append(first + places(_largest_in_rows(scores, wanted).view(-1)))
-    return torch.cat(grown) if grown else missing[:0]
+        many = int(wanted.sum())
+        if many:
+            grown[done : done + many] = first + places(_largest_in_rows(scores, wanted).view(-1))
+        done += many
+    return grown
 
 
 def _largest_in_rows(scores: Tensor, wanted: Tensor) -> Tensor:

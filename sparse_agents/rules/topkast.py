@@ -79,10 +79,13 @@ class TopKAST(TopologyRule):
         edges, notes = layer.edges, layer.memory.other
         if edges.nnz == edges.size:
             return None if edges.active is None else _reuse(layer)
-        known = torch.cat([edges.ids, notes["left"]])
-        unseen = best_free(_initial_tiles(layer), layer, union(edges.ids, notes["left"]), edges.nnz)
-        ids = torch.cat([known, unseen])
-        size = torch.cat([layer.weight, notes["value"], _initial_values(layer, unseen)]).abs()
+        ids = torch.cat([edges.ids, notes["left"]])
+        size = torch.cat([layer.weight, notes["value"]]).abs()
+        wanted = edges.nnz - int((size >= notes["ceiling"]).sum())  # those never seen lie below
+        if wanted > 0:
+            unseen = best_free(_initial_tiles(layer), layer, union(edges.ids, notes["left"]), wanted)
+            ids = torch.cat([ids, unseen])
+            size = torch.cat([size, _initial_values(layer, unseen).abs()])
         chosen = largest(size, edges.nnz)
         chosen = chosen[ids[chosen].argsort()]
         rewire = Rewire.to(edges, ids[chosen])
