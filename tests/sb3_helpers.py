@@ -29,6 +29,20 @@ class Still(gym.Env):
         return np.zeros(self.observation_space.shape), 0.0, False, False, {}
 
 
+class Noise(Still):
+    """Observations are noise, and a large action costs: a gradient there is."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return self._observation(), -float(np.square(action).sum()), False, False, {}
+
+    def _observation(self) -> Any:
+        return self.np_random.standard_normal(self.observation_space.shape)
+
+
 class DoubleFlatten(FlattenExtractor):
     """Stable-Baselines3 casts observations to float32; this casts them back up."""
 

@@ -23,8 +23,8 @@ TARGET_TOPOLOGIES = ("shared", "capped")
 # The topology stays as it is for the last 50k of the paper's 1M steps.
 FROZEN_FRACTION = 0.05
 
-# Stands for an `end` that learn() works out from the length of the run; until then nothing is due.
-END_OF_RUN = 0
+# Until learn() works out the `end` from the length of the run, nothing is due.
+NOT_YET = 0
 
 PAPER_POLICY: Mapping[str, Any] = {
     "net_arch": [256, 256],
@@ -135,7 +135,7 @@ class DSTD3(TD3):
 
     def _set_topology_end(self, total_timesteps: int) -> None:
         """The last update step of each optimizer, from the length of the run."""
-        if self.policy_kwargs["topology_kwargs"]["end"] != END_OF_RUN:
+        if "end" in (self.policy_kwargs.get("topology_kwargs") or {}):
             return
         active = total_timesteps * (1 - FROZEN_FRACTION) - self.learning_starts
         per_timestep = 1.0
@@ -154,19 +154,11 @@ class DSTD3(TD3):
 
 def _with_recipe(user: Mapping[str, Any], policy_delay: int, target_topology: str) -> dict[str, Any]:
     """The paper's policy settings under the user's."""
-    timing: dict[str, Any] = {
+    timing = {
         # Every 1000 iterations, the first at the second; the actor steps once in policy_delay of them.
         "update_interval": {"actor": max(1, 1000 // policy_delay), "critic": 1000},
         "begin": {"actor": max(1, math.ceil(2 / policy_delay)), "critic": 2},
         "drop_fraction": 0.05,
+        "end": NOT_YET,
     }
-    timing["end"] = END_OF_RUN
-    asked = dict(user.get("topology_kwargs") or {})
-    if "update_interval" in asked:
-        timing.pop("begin")
-    return {
-        **PAPER_POLICY,
-        "share_topology": target_topology == "shared",
-        **user,
-        "topology_kwargs": {**timing, **asked},
-    }
+    return {**PAPER_POLICY, "share_topology": target_topology == "shared", "topology_defaults": timing, **user}

@@ -90,7 +90,7 @@ def _agent(rule: str, width: int) -> TD3:
         if make_rule(rule).published["update_interval"] == 1:
             timing["update_interval"] = 1
     # Groups of inputs have to divide every layer; the observations' number is what it is.
-    exclude = ["0"] if rule == "nm" else []
+    exclude = ["*.0"] if rule == "nm" else []
     kwargs = {
         "net_arch": [width, width],
         "sparsity": SPARSITY,
@@ -166,6 +166,11 @@ def _fits(name: str) -> bool:
 
 def _one_update(name: str, width: int, sparsity: float) -> UpdateMemory:
     torch.set_num_threads(1)
+    _train(name, 2048, 0.99)  # loads what is loaded at first use
+    return _train(name, width, sparsity)
+
+
+def _train(name: str, width: int, sparsity: float) -> UpdateMemory:
     generator = torch.Generator().manual_seed(0)
     rule = make_rule(name, m=1024) if name == "nm" else make_rule(name)
     count = round((1 - sparsity) * width * width)

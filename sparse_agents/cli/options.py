@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,7 +47,9 @@ class Literal:
 
 
 def import_packages(names: Sequence[str]) -> None:
-    """Import modules for what they register."""
+    """Import modules for what they register, also from the working directory."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     for name in names:
         try:
             importlib.import_module(name)

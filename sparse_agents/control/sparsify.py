@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.nn import linear_layers, replace_linear
+from sparse_agents.nn import check_patterns, linear_layers, replace_linear
 from sparse_agents.rules import RULES, TopologyRule, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
 
@@ -36,12 +36,11 @@ def split_options(
 
 
 def initial_topologies(
-    rule: TopologyRule, layers: Mapping[str, nn.Linear], budgets: Mapping[str, int], generator: torch.Generator
+    rule: TopologyRule, weights: Mapping[str, Tensor], budgets: Mapping[str, int], generator: torch.Generator
 ) -> dict[str, Topology]:
-    """What the rule begins with in each of these dense layers."""
+    """What the rule begins with in each of these dense layers, given their initial weights."""
     return {
-        name: Topology(rule.initial_edges(name, layers[name].weight.detach(), budget, generator))
-        for name, budget in budgets.items()
+        name: Topology(rule.initial_edges(name, weights[name], budget, generator)) for name, budget in budgets.items()
     }
 
 
@@ -90,6 +89,11 @@ def sparsify(
     Returns:
         The controller. Unless ``optimizer`` was given, call ``controller.attach(optimizer)``.
     """
+    exclude = tuple(exclude)
+    everything = linear_layers(module)
+    check_patterns("exclude", exclude, everything)
+    if not isinstance(distribution, str):
+        check_patterns("distribution", distribution, everything)
     layers = linear_layers(module, exclude)
     if not layers:
         raise ConfigurationError(f"{type(module).__name__} has no linear layer to make sparse.")
@@ -98,7 +102,7 @@ def sparsify(
     weights = {name: layer.weight.detach() for name, layer in layers.items()}
     budgets = allocate(Budget(shapes, sparsity, frozenset(dense), weights=weights), distribution)
     seed = fresh_seed() if seed is None else seed
-    topologies = initial_topologies(rule, layers, budgets, torch.Generator().manual_seed(seed))
+    topologies = initial_topologies(rule, weights, budgets, torch.Generator().manual_seed(seed))
     replaced = replace_linear(module, topologies, weight_init)
     now = {name: module.get_submodule(name) for name in layers}
     if paths is None:

@@ -33,7 +33,7 @@ def pendulum_return(contender: str, sparsity: float, seed: int, steps: int = 500
         policy_kwargs |= {"sparsity": sparsity, "topology": chosen.topology, "topology_kwargs": options}
         if chosen.topology == "nm":  # three observations and one action make no groups
             options["m"] = 64
-            policy_kwargs["exclude"] = ["latent_pi.0", "0"]
+            policy_kwargs["exclude"] = ["actor.latent_pi.0", "critic.*.0"]
     policy = "MlpPolicy" if chosen.topology is None else "SparseMlpPolicy"
     model = SAC(
         policy, make_env("Pendulum-v1", seed), seed=seed, learning_rate=1e-3, learning_starts=500, device="cpu",

@@ -2,6 +2,7 @@
 
 from sparse_agents.nn.convert import (
     WEIGHT_INITS,
+    check_patterns,
     densify,
     linear_layers,
     random_topologies,
@@ -15,6 +16,7 @@ __all__ = [
     "WEIGHT_INITS",
     "SparseLinear",
     "SparseSequential",
+    "check_patterns",
     "densify",
     "fuse",
     "linear_layers",

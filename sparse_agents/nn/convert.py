@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import torch
@@ -30,14 +30,28 @@ def _inherit(rows: int, cols: int, nnz: int) -> float:
 WEIGHT_INITS = {"scaled": _scaled, "inherit": _inherit}
 
 
-def linear_layers(module: nn.Module, exclude: Iterable[str] = ()) -> dict[str, nn.Linear]:
-    """Plain linear layers below ``module`` by name, in order, but those matching a pattern of ``exclude``."""
+def linear_layers(module: nn.Module, exclude: Iterable[str] = (), prefix: str = "") -> dict[str, nn.Linear]:
+    """Plain linear layers below ``module`` by name, in order, but those matching a pattern of ``exclude``.
+
+    ``prefix``: what stands before the name for the patterns.
+    """
     patterns = tuple(exclude)
     return {
         name: child
         for name, child in module.named_modules()
-        if type(child) is nn.Linear and not any(fnmatchcase(name, pattern) for pattern in patterns)
+        if type(child) is nn.Linear and not any(fnmatchcase(prefix + name, pattern) for pattern in patterns)
     }
+
+
+def check_patterns(option: str, patterns: Iterable[str], names: Collection[str]) -> None:
+    """Every pattern has to fit one of the layers there are.
+
+    Raises:
+        ConfigurationError: naming the option and the pattern.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise unknown(f"layer in {option}", pattern, names)
 
 
 def sparse_layers(module: nn.Module) -> dict[str, SparseLinear]:

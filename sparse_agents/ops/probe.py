@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sparse_agents.errors import ConfigurationError
+
 TILE_ELEMENTS = 1 << 20
 
 
@@ -83,6 +85,10 @@ class GradientProbe:
         Args:
             multiple: every block but the last has a multiple of so many rows.
         """
+        if not self._pairs:
+            raise ConfigurationError(
+                "No dense gradient was caught. A rule that reads it says `needs_dense_gradient = True`."
+            )
         rows, cols = self._pairs[0].grad.shape[0], self._pairs[0].x.shape[0]
         step = max(1, TILE_ELEMENTS // (cols * multiple)) * multiple
         for first in range(0, rows, step):

@@ -40,7 +40,7 @@ class SparseTD3Policy(SparsePolicyMixin, TD3Policy):
 class SparseSACPolicy(SparsePolicyMixin, SACPolicy):
     """SAC's actor and critics, sparse. See :class:`SparsePolicyMixin` for ``policy_kwargs``."""
 
-    _not_converted = ("features_extractor.*",)
+    _not_converted = ("actor.features_extractor.*",)
 
     def networks(self) -> dict[str, Trained]:
         outputs = [name for name in linear_layers(self.actor) if name.split(".")[0] in ("mu", "log_std")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ from sparse_agents.control import (
     swap_parameters,
 )
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.nn import SparseLinear, linear_layers, replace_linear
-from sparse_agents.rules import TopologyRule
+from sparse_agents.nn import SparseLinear, check_patterns, linear_layers, replace_linear
+from sparse_agents.rules import TopologyRule, overlay
 from sparse_agents.topology import Budget, Distribution, Topology, allocate
 
 # In optimizer steps; those of Sokar et al. (2022), where a rule has none of its own for reinforcement learning.
@@ -121,15 +122,17 @@ class SparsePolicyMixin:
         lambdas: for ``distribution="lambda_er"``.
         dense_output: keep output layers dense; they count in the sparsity.
         weight_init: ``"scaled"`` or ``"inherit"``.
-        exclude: name patterns of layers that stay dense and are not counted.
+        exclude: name patterns of layers that stay dense and are not counted, such as ``"critic.*.0"``.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
+        topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
+            of its own for reinforcement learning goes before it, and so does ``schedule="itop"``.
     """
 
     topology_controllers: nn.ModuleDict
     _sparse_kwargs: dict[str, Any]
     _not_converted: Sequence[str] = ()
-    """Name patterns of layers within a network that this policy never converts nor counts."""
+    """Name patterns of layers that this policy never converts nor counts."""
 
     def __init__(
         self,
@@ -144,6 +147,7 @@ class SparsePolicyMixin:
         weight_init: str = "scaled",
         exclude: Sequence[str] = (),
         share_topology: bool = True,
+        topology_defaults: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         self._sparse_kwargs = {
@@ -157,6 +161,7 @@ class SparsePolicyMixin:
             "weight_init": weight_init,
             "exclude": tuple(exclude),
             "share_topology": share_topology,
+            "topology_defaults": dict(topology_defaults or {}),
         }
         super().__init__(*args, **kwargs)
         self._sparsify()
@@ -174,11 +179,13 @@ class SparsePolicyMixin:
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
         trained = self.networks()
+        self._check_names(trained)
         sparsities = self._sparsities(trained)
         controllers = {}
         for index, (network, group) in enumerate(trained.items()):
-            options = self._options_for(network, trained)
-            rule, schedule = split_options(self._sparse_kwargs["topology"], options, _defaults)
+            options = self._options_for("topology_kwargs", network, trained)
+            recipe = self._options_for("topology_defaults", network, trained)
+            rule, schedule = split_options(self._sparse_kwargs["topology"], options, partial(_defaults, recipe))
             converted = [self._convert(member, rule, sparsities[network], group, generator) for member in group.members]
             layers = {name: layer for one in converted for name, layer in one.online.items()}
             controllers[network] = TopologyController(
@@ -211,8 +218,8 @@ class SparsePolicyMixin:
         weights = {full[name]: layer.weight.detach() for name, layer in linear.items()}
         dense = frozenset(full[n] for n in member.outputs if n in full) if options["dense_output"] else frozenset()
         by_name = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
-        budgets = {name: by_name[full[name]] for name in linear if full[name] in by_name}
-        topologies = initial_topologies(rule, linear, budgets, generator)
+        by_full_name = initial_topologies(rule, weights, by_name, generator)
+        topologies = {name: by_full_name[full[name]] for name in linear if full[name] in by_name}
         swap_parameters(group.optimizer, replace_linear(member.online, topologies, options["weight_init"]))
         online = _named(member.prefix, member.online, topologies)
         if member.target is None:
@@ -252,11 +259,19 @@ class SparsePolicyMixin:
 
     def _linear_layers(self, member: Member) -> dict[str, nn.Linear]:
         """Those that are converted, or counted."""
-        return linear_layers(member.online, (*self._sparse_kwargs["exclude"], *self._not_converted))
+        exclude = (*self._sparse_kwargs["exclude"], *self._not_converted)
+        return linear_layers(member.online, exclude, f"{member.prefix}.")
 
-    def _options_for(self, network: str, networks: Mapping[str, Any]) -> dict[str, Any]:
-        options = self._sparse_kwargs["topology_kwargs"]
-        return {key: _by_network(value, key, network, networks) for key, value in options.items()}
+    def _check_names(self, networks: Mapping[str, Trained]) -> None:
+        """Patterns that fit no layer are mistakes."""
+        prefixes = {f"{member.prefix}.": member.online for group in networks.values() for member in group.members}
+        names = [p + name for p, online in prefixes.items() for name in linear_layers(online, self._not_converted, p)]
+        check_patterns("exclude", self._sparse_kwargs["exclude"], names)
+        if not isinstance(self._sparse_kwargs["distribution"], str):
+            check_patterns("distribution", self._sparse_kwargs["distribution"], names)
+
+    def _options_for(self, kwarg: str, network: str, networks: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: _by_network(value, key, network, networks) for key, value in self._sparse_kwargs[kwarg].items()}
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """So that ``policy.save`` and ``policy.load`` keep the sparsity."""
@@ -264,10 +279,10 @@ class SparsePolicyMixin:
         return {**parameters, **self._sparse_kwargs}
 
 
-def _defaults(rule: TopologyRule, kind: type[TopologyRule]) -> dict[str, Any]:
+def _defaults(recipe: Mapping[str, Any], rule: TopologyRule, kind: type[TopologyRule]) -> dict[str, Any]:
     """Of the schedule."""
     end = {"end": RAMP_END} if rule.ramps else {}
-    return {**TOPOLOGY_DEFAULTS, **end, **kind.reinforcement}
+    return overlay({**TOPOLOGY_DEFAULTS, **end, **recipe}, kind.reinforcement)
 
 
 def _by_network(value: Any, option: str, network: str, networks: Mapping[str, Any]) -> Any:

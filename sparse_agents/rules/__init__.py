@@ -1,7 +1,7 @@
 """Topology rules: one file each, found by name."""
 
 from sparse_agents.rules.acdc import ACDC
-from sparse_agents.rules.base import ExchangeRule, TopologyRule
+from sparse_agents.rules.base import ExchangeRule, TopologyRule, overlay
 from sparse_agents.rules.cht import CHT
 from sparse_agents.rules.ctre import CTRE
 from sparse_agents.rules.deepr import DeepR
@@ -89,6 +89,7 @@ __all__ = [
     "gradient_growth",
     "magnitude_drop",
     "make_rule",
+    "overlay",
     "random_growth",
     "register",
     "smallest",

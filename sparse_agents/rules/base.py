@@ -18,6 +18,12 @@ ITOP_INTERVALS = {False: 1500, True: 4000}
 growth, and for growth by gradient."""
 
 
+def overlay(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a schedule over defaults. A default ``begin`` belongs to the default interval, and goes with it."""
+    kept = {k: v for k, v in defaults.items() if k != "begin" or "update_interval" not in settings}
+    return {**kept, **settings}
+
+
 class TopologyRule(ABC):
     """One instance serves all layers of an optimizer. What a rule does not declare it does not get.
 
@@ -39,8 +45,9 @@ class TopologyRule(ABC):
     """Whether the number of connections changes between the first update and the last, so that an end is needed."""
     competes: bool = False
     """Whether connections of different layers compete for a place, so that only the sum over layers is fixed."""
-    blocks: bool = True
-    """Whether blocks of connections can stand for connections (``block_size``)."""
+    blocks: bool = False
+    """Whether blocks of connections can stand for connections (``block_size``): the rule reads no more of a layer than
+    edges, weights and gradients, and overrides neither ``new_weights`` nor what happens at every step."""
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
     """The paper's schedule for supervised learning."""
     reinforcement: ClassVar[Mapping[str, Any]] = {}
@@ -75,15 +82,15 @@ class TopologyRule(ABC):
         """
         if not self.dynamic:
             return None
-        settings = {**defaults, **options}
+        settings = overlay(defaults, options)
         if settings.get("schedule") == "itop":
             itop = {"update_interval": ITOP_INTERVALS[self.needs_dense_gradient], "drop_fraction": 0.5}
-            settings = {**settings, **itop, **options, "schedule": "constant"}
+            settings = {**overlay(overlay(defaults, itop), options), "schedule": "constant"}
         made = Schedule(**settings)
         if self.ramps and made.end is None:
             raise ConfigurationError(
                 f"{type(self).__name__} changes the number of connections up to `end`, the last update's step, which "
-                "is not set."
+                "is not set. Give topology_kwargs={'end': ...}, about as many optimizer steps as the run will have."
             )
         return made
 
@@ -132,4 +139,18 @@ def replace(layer: LayerView, drop: Tensor, rule: ExchangeRule) -> Rewire | None
         return None
     kept = complement(drop, layer.edges.nnz)
     grown = rule.grow(layer, layer.edges.ids[kept], len(drop))
-    return Rewire.exchange(layer.edges, kept, grown, rule.keep_regrown)
+    problem = None
+    if len(kept) + len(drop) != layer.edges.nnz:
+        problem = "drops a connection twice"
+    elif grown.dtype != torch.int64 or grown.ndim != 1:
+        problem = f"grows a {grown.dtype} tensor of shape {tuple(grown.shape)}, not int64 positions [n]"
+    elif len(grown) != len(drop):
+        problem = f"grows {len(grown)} connections where it dropped {len(drop)}"
+    elif int(grown.min()) < 0 or int(grown.max()) >= layer.edges.size:
+        problem = f"grows positions outside 0..{layer.edges.size - 1}"
+    if problem is None:
+        rewire = Rewire.exchange(layer.edges, kept, grown, rule.keep_regrown)
+        if bool((rewire.edges.ids.diff() > 0).all()):
+            return rewire
+        problem = "grows a position twice, or one that is taken"
+    raise ConfigurationError(f"{type(rule).__name__} {problem}, in layer {layer.name!r}. Mend its drop() or grow().")

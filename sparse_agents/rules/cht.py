@@ -35,7 +35,6 @@ class CHT(ExchangeRule):
     """
 
     keep_regrown = True
-    blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.3, "schedule": "constant"}
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:

@@ -39,7 +39,6 @@ class CTRE(ExchangeRule):
 
     needs_dense_gradient = True  # the probe brings the activations, too
     keep_regrown = True
-    blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.2, "schedule": "constant"}
 
     def __init__(self, variant: str = "sim", random_after: int = 40) -> None:

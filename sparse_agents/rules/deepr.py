@@ -35,7 +35,6 @@ class DeepR(ExchangeRule):
     """
 
     every_step = True
-    blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1, "drop_fraction": 1.0, "schedule": "constant"}
 
     reinforcement = published

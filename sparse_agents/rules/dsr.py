@@ -33,6 +33,7 @@ class DSR(TopologyRule):
     """
 
     competes = True
+    blocks = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.01, "schedule": "constant"}
 
     def __init__(self, threshold: float = 1e-3, tolerance: float = 0.1) -> None:

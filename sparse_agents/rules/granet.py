@@ -33,6 +33,7 @@ class GraNet(TopologyRule):
     needs_dense_gradient = True
     ramps = True
     competes = True
+    blocks = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.5, "schedule": "cosine"}
 
     def __init__(self, initial_density: float = 0.5, prune_until: float = 0.5) -> None:

@@ -34,6 +34,7 @@ class MEST(TopologyRule):
         gradient_weight: λ.
     """
 
+    blocks = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.2, "schedule": "constant"}
 
     def __init__(self, soft: bool = False, gradient_weight: float = 0.01) -> None:

@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import fill_groups, magnitude_drop
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Edges, Moment, random_in_groups
+from sparse_agents.topology import Edges, Moment, full_edges, random_in_groups
 
 GROWTHS = ("gradient", "random")
 
@@ -31,7 +31,6 @@ class NM(ExchangeRule):
         dynamic: whether connections move at all.
     """
 
-    blocks = False
     keep_regrown = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
@@ -44,13 +43,20 @@ class NM(ExchangeRule):
         self.needs_dense_gradient = dynamic and growth == "gradient"
 
     def start(self, budget: int, size: int) -> int:
-        return min(max(1, round(budget * self.m / size)), self.m) * size // self.m
+        return min(max(1, round(budget * self.m / size)), self.m) * size // self.m if budget < size else size
 
     def wanted(self, layer: LayerView, moment: Moment) -> int:
         return layer.start
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
         rows, cols = weight.shape
+        if budget == weight.numel():
+            return full_edges((rows, cols))
+        if 2 * budget * self.m < weight.numel():
+            raise ConfigurationError(
+                f"Layer {name!r} is to have {budget} of {weight.numel()} connections, less than half a connection in "
+                f"every m={self.m}. Raise m, or lower the sparsity."
+            )
         if cols % self.m:
             raise ConfigurationError(
                 f"Layer {name!r} has {cols} inputs, which groups of m={self.m} do not divide. Choose another m, or "

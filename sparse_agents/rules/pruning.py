@@ -28,6 +28,7 @@ class PruningRule(TopologyRule):
     """
 
     ramps = True
+    blocks = True
 
     def __init__(self, scope: str = "layer") -> None:
         if scope not in SCOPES:
@@ -113,7 +114,13 @@ class OneShotRule(PruningRule):
         if update.moment.progress < 1:
             return [None] * len(update.layers)
         counts = [self.wanted(layer, update.moment) for layer in update.layers]
-        rewires = keep_best(update.layers, self.scores(update), counts, self.scope)
+        scores = self.scores(update)
+        if not any(bool(score.any()) for score in scores):
+            raise ConfigurationError(
+                f"{type(self).__name__} has seen no gradient: every connection scores 0. Call loss.backward() before "
+                "each optimizer step."
+            )
+        rewires = keep_best(update.layers, scores, counts, self.scope)
         for layer in update.layers:
             layer.memory.slots.clear()
         return rewires

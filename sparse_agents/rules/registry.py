@@ -15,13 +15,15 @@ Rule = TypeVar("Rule", bound=TopologyRule)
 
 
 def register(name: str, rule: type[Rule]) -> type[Rule]:
-    """Make a rule available as ``topology=name``.
+    """Make a rule available as ``topology=name``. The same class defined again, as in a notebook, replaces itself.
 
     Raises:
         ConfigurationError: when another rule has the name.
     """
-    if RULES.setdefault(name, rule) is not rule:
+    other = RULES.setdefault(name, rule)
+    if (other.__module__, other.__qualname__) != (rule.__module__, rule.__qualname__):
         raise ConfigurationError(f"A topology rule named {name!r} is registered already: {RULES[name].__name__}.")
+    RULES[name] = rule
     return rule
 
 

@@ -31,6 +31,7 @@ class SET(ExchangeRule):
             DS-TD3's code does with the value.
     """
 
+    blocks = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
     def __init__(self, keep_regrown: bool = False) -> None:

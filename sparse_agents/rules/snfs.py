@@ -40,7 +40,6 @@ class SNFS(TopologyRule):
 
     needs_dense_gradient = True
     every_step = True
-    blocks = False
     competes = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.5, "schedule": "cosine"}
 

@@ -35,7 +35,6 @@ class SRigL(TopologyRule):
     """
 
     needs_dense_gradient = True
-    blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
 
     def __init__(self, ablation: float = 0.3) -> None:

@@ -13,6 +13,7 @@ class Static(TopologyRule):
     """Sparse from the start, never rewired: the baseline every dynamic rule has to beat."""
 
     dynamic = False
+    blocks = True
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         return [None] * len(update.layers)

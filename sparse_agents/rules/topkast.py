@@ -35,7 +35,6 @@ class TopKAST(TopologyRule):
     """
 
     every_step = True
-    blocks = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 1.0, "schedule": "constant"}
 
     def __init__(self, exploration: float = 1.0, regularisation: float = 1e-4) -> None:

@@ -73,7 +73,9 @@ class Schedule:
             raise unknown("schedule", self.schedule, ANNEALING)
         if self.schedule != "constant" and self.end is None:
             raise ConfigurationError(
-                f"schedule={self.schedule!r} anneals towards `end`, the last update's step, which is not set."
+                f"schedule={self.schedule!r} anneals towards `end`, the last update's step, which is not set. Give "
+                "topology_kwargs={'end': ...}, about as many optimizer steps as the run will have, or "
+                "schedule='constant'."
             )
         if self.begin is not None and self.begin < 1:
             raise ConfigurationError(f"begin={self.begin}: steps count from 1.")

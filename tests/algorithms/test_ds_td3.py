@@ -59,6 +59,39 @@ def test_updates_fall_where_the_reference_has_them() -> None:
     assert [s for s in range(1, 1500) if actor.due(s)] == [1, 501, 1001]
 
 
+@pytest.mark.parametrize(
+    ("topology", "options", "intervals", "fraction", "first"),
+    [
+        ("set", {}, (500, 1000), 0.05, 2),
+        ("rigl", {}, (500, 1000), 0.05, 2),
+        ("set", {"update_interval": 300}, (300, 300), 0.05, 300),
+        ("set", {"drop_fraction": 0.2}, (500, 1000), 0.2, 2),
+        ("set", {"schedule": "itop"}, (1500, 1500), 0.5, 1500),
+        ("rigl", {"schedule": "itop", "drop_fraction": 0.3}, (4000, 4000), 0.3, 4000),
+        ("rlx2", {}, (10_000, 10_000), 0.5, 10_000),
+        ("deepr", {}, (1, 1), 1.0, 1),
+    ],
+)
+def test_the_recipes_pace_is_for_rules_without_their_own(
+    topology: str, options: dict[str, object], intervals: tuple[int, int], fraction: float, first: int
+) -> None:
+    policy = {"net_arch": [16, 16], "sparsity": 0.7, "topology": topology, "topology_kwargs": options}
+    model = build(DSTD3, batch_size=8, policy_kwargs=policy)
+    model._set_topology_end(1_000_000)
+    actor, critic = (model.policy.topology_controllers[n].schedule for n in ("actor", "critic"))
+    assert (actor.update_interval, critic.update_interval) == intervals
+    assert actor.drop_fraction == critic.drop_fraction == fraction
+    assert critic.first == first
+    assert (actor.end, critic.end) == (462_500, 925_000)
+
+
+def test_an_end_of_ones_own_is_kept() -> None:
+    policy = {"net_arch": [16, 16], "sparsity": 0.7, "topology_kwargs": {"end": 77}}
+    model = build(DSTD3, batch_size=8, policy_kwargs=policy)
+    model._set_topology_end(1_000_000)
+    assert model.policy.topology_controllers["critic"].schedule.end == 77
+
+
 def test_topology_freezes_for_the_last_stretch() -> None:
     """At 1M steps: 1M - 25k - 50k critic steps, half as many of the actor's."""
     model = DSTD3(env=Still(), buffer_size=10)

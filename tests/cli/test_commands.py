@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -16,14 +16,10 @@ import pytest
 SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0"]
 
 
-def run(
-    *arguments: str, cwd: Path, timeout: float = 120, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sparse_agents.cli", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False,
-        env={**os.environ, **(environment or {})},
-    )  # fmt: skip
+def run(*arguments: str, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """The installed command, which does not have the working directory on its path as ``python -m`` does."""
+    command = [Path(sysconfig.get_path("scripts"), "sparse-agents"), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def train(cwd: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -189,13 +185,12 @@ def test_a_rule_of_ones_own_in_a_file_of_ones_own(tmp_path: Path) -> None:
         "register('mine', Mine)\n"
     )
     mine = ["--gym-packages", "my_rules", "--topology", "mine", "--topology-kwargs", "taste:7"]
-    here = {"PYTHONPATH": str(tmp_path)}
     short = ["--env", "Pendulum-v1", "-n", "150", "--save-freq", "100", "--eval-freq", "-1", *SHORT]
-    done = run("train", *short, *mine, cwd=tmp_path, environment=here)
+    done = run("train", *short, *mine, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = "logs/ds_td3/Pendulum-v1_1"
-    evaluated = run("evaluate", folder, "-n", "1", "--which", "final", cwd=tmp_path, environment=here)
+    evaluated = run("evaluate", folder, "-n", "1", "--which", "final", cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
-    resumed = run("train", "--resume", folder, "-n", "200", "--verbose", "0", cwd=tmp_path, environment=here)
+    resumed = run("train", "--resume", folder, "-n", "200", "--verbose", "0", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Resuming" in resumed.stdout

@@ -161,10 +161,26 @@ def test_sparsity_counts_heads(dense_output: bool, outputs_sparse: bool) -> None
 
 
 def test_excluded_layers_stay_dense_and_are_not_counted() -> None:
-    model = build(TD3, policy_kwargs=kwargs(exclude=["0"], distribution="uniform"))
+    model = build(TD3, policy_kwargs=kwargs(exclude=["*.0"], distribution="uniform"))
     assert type(model.policy.actor.mu[0]) is torch.nn.Linear
     rest = [model.policy.actor.mu[2], model.policy.actor.mu[4]]
     assert sum(layer.topology.nnz for layer in rest) == round(0.2 * (32 * 32 + 32 * 3))
+
+
+def test_names_of_layers_are_those_within_the_policy() -> None:
+    model = build(TD3, policy_kwargs=kwargs(exclude=["actor.mu.0", "critic.qf1.*"]))
+    assert type(model.policy.actor.mu[0]) is torch.nn.Linear
+    assert isinstance(model.policy.critic.qf0[0], SparseLinear)
+    assert not any(isinstance(layer, SparseLinear) for layer in model.policy.critic.qf1.modules())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("exclude", ["critic.*", "aktor.*"]), ("distribution", {"aktor.*": 0.5, "*": 0.8}), ("exclude", ["mu.0"])],
+)
+def test_a_pattern_that_fits_no_layer_is_a_mistake(option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"Unknown layer in {option} '(aktor\.\*|mu\.0)'.*Available: actor.mu.0, "):
+        build(TD3, policy_kwargs=kwargs(**{option: value}))
 
 
 def test_rigl_grows_where_the_dense_critic_gradient_is_largest() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from sb3_helpers import Still, fill
+from sb3_helpers import Noise, Still, fill
 from sb3_helpers import train as gradient_steps
 from stable_baselines3 import PPO, TD3
 from torch import Tensor, nn
@@ -123,7 +123,7 @@ def test_a_dense_network_stays_dense(rule: str) -> None:
     assert [layer.topology.edges.density for layer in run.layers.values()] == [1.0] * 3
 
 
-@pytest.mark.parametrize("rule", ALL)
+@pytest.mark.parametrize("rule", [rule for rule in ALL if rule != "nm"])  # which refuses less than one in m
 def test_a_nearly_empty_layer_never_loses_its_last_connection(rule: str) -> None:
     run = Run(rule, sparsity=0.98).train(STEPS)
     for layer in run.layers.values():
@@ -182,7 +182,7 @@ def test_td3_saved_and_loaded_goes_on_alike(rule: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", ALL)
 def test_ppo_trains(rule: str) -> None:
-    model = PPO("MlpPolicy", Still(observations=16, actions=8), n_steps=32, batch_size=8, n_epochs=4, seed=0,
+    model = PPO("MlpPolicy", Noise(observations=16, actions=8), n_steps=32, batch_size=8, n_epochs=4, seed=0,
                 policy_kwargs={"net_arch": [16, 16]})  # fmt: skip
     hidden = {net: [f"mlp_extractor.{net}.{i}" for i in (0, 2)] for net in ("policy_net", "value_net")}
     controller = sparsify(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from views import _, after, places, update, view
 
+from sparse_agents.control import sparsify
 from sparse_agents.rules import SNIP, GraSP, Magnitude, Memory, SynFlow
 
 
@@ -35,6 +36,18 @@ def test_snip_multiplies_weight_and_gradient() -> None:
     """|w g| = 0.2, 0.9, 0.3, 0.04: the second and the third stay."""
     layer = view([[2.0, -0.3], [1.0, 0.4]], budget=2, gradient=torch.tensor([0.1, 3.0, -0.3, 0.1]).double())
     assert after(layer, update(SNIP(), layer, progress=1.0)[0]) == [[_, -0.3], [1.0, _]]
+
+
+@pytest.mark.parametrize("rule", ["snip", "grasp"])
+def test_without_a_gradient_there_is_nothing_to_judge_by(rule: str) -> None:
+    """``torch.autograd.backward`` is not seen by the probe of curvature; and no backward leaves no gradient."""
+    module = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    sparsify(module, sparsity=0.5, topology=rule, optimizer=optimizer)
+    if rule == "grasp":
+        torch.autograd.backward(module(torch.ones(4, 8)).square().mean())
+    with pytest.raises(ValueError, match=r"has seen no gradient.*Call loss.backward\(\) before each optimizer step"):
+        optimizer.step()
 
 
 def test_snip_sums_the_gradients_of_its_minibatches() -> None:

@@ -1,8 +1,22 @@
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable, Iterator
 
-from sparse_agents.rules import RULES, Static, make_rule, register
+import pytest
+import torch
+from torch import Tensor
+from views import _, update, view
+
+from sparse_agents.rules import RULES, ExchangeRule, LayerView, Static, make_rule, register
+
+
+@pytest.fixture
+def names() -> Iterator[None]:
+    """Forgets what a test registers."""
+    before = dict(RULES)
+    yield
+    RULES.clear()
+    RULES.update(before)
 
 
 def test_unknown_rule_names_the_close_ones() -> None:
@@ -21,3 +35,70 @@ def test_a_name_is_taken_once() -> None:
 def test_unknown_option_is_named() -> None:
     with pytest.raises(ValueError, match=r"'set' does not take these options.*zeta"):
         make_rule("set", zeta=0.3)
+
+
+class Mine(ExchangeRule):
+    """Drops the first two and grows the last free two, if told nothing else."""
+
+    dropped: Callable[[LayerView], Tensor] = staticmethod(lambda _: torch.tensor([0, 1]))
+    grown: Callable[[LayerView, Tensor], Tensor] = staticmethod(lambda _layer, _survivors: torch.tensor([4, 5]))
+
+    def drop(self, layer: LayerView, fraction: float) -> Tensor:
+        return self.dropped(layer)
+
+    def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
+        return self.grown(layer, survivors)
+
+
+LAYER = [[0.1, 0.2, 0.3], [0.4, _, _]]
+
+
+def test_a_rule_of_ones_own() -> None:
+    (rewire,) = update(Mine(), view(LAYER))
+    assert rewire is not None
+    assert rewire.edges.ids.tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("drop", "grow", "problem"),
+    [
+        ([0, 0], [4, 5], "drops a connection twice"),
+        ([0, 1], [4], "grows 1 connections where it dropped 2"),
+        ([0, 1], [4, 4], "grows a position twice, or one that is taken"),
+        ([0, 1], [2, 4], "grows a position twice, or one that is taken"),
+        ([0, 1], [4, 6], r"grows positions outside 0\.\.5"),
+        ([0, 1], [-1, 4], r"grows positions outside 0\.\.5"),
+        ([0, 1], [4.0, 5.0], "grows a torch.float32 tensor of shape"),
+    ],
+)
+def test_what_a_rule_of_ones_own_gets_wrong_is_said(drop: list[int], grow: list[float], problem: str) -> None:
+    rule = Mine()
+    rule.dropped = lambda _: torch.tensor(drop)  # type: ignore[method-assign]
+    rule.grown = lambda _layer, _survivors: torch.tensor(grow)  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=rf"Mine {problem}.*in layer 'layer'"):
+        update(rule, view(LAYER))
+
+
+def test_a_rule_that_reads_a_gradient_has_to_say_so() -> None:
+    rule = Mine()
+    rule.grown = lambda layer, _: next(iter(layer.probe.tiles()))[1]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="needs_dense_gradient = True"):
+        update(rule, view(LAYER))
+
+
+def test_rules_work_on_single_connections_unless_they_say_otherwise(names: None) -> None:
+    register("mine", Mine)
+    with pytest.raises(ValueError, match="Mine judges single connections"):
+        make_rule("mine", block_size=2)
+
+
+def test_the_same_class_defined_again_takes_its_own_place(names: None) -> None:
+    def define() -> type[Static]:
+        class Again(Static):
+            pass
+
+        return Again
+
+    register("again", define())
+    second = register("again", define())
+    assert RULES["again"] is second

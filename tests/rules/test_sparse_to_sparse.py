@@ -271,6 +271,19 @@ def test_nm_refuses_widths_that_groups_do_not_divide() -> None:
         NM().initial_edges("first", torch.empty(4, 17), 8, torch.Generator())
 
 
+def test_nm_refuses_less_than_half_a_connection_in_m() -> None:
+    with pytest.raises(ValueError, match=r"Layer 'first' is to have 5 of 96.*Raise m, or lower the sparsity"):
+        NM(m=8).initial_edges("first", torch.empty(4, 24), 5, torch.Generator())
+    assert NM(m=8).initial_edges("first", torch.empty(4, 24), 6, torch.Generator().manual_seed(0)).nnz == 12
+
+
+def test_nm_leaves_full_layers_alone_whatever_their_width() -> None:
+    rule = NM(m=8)
+    edges = rule.initial_edges("first", torch.empty(4, 17), 68, torch.Generator())
+    assert edges.nnz == rule.start(68, 68) == 68
+    assert update(rule, view([[0.1, 0.2, 0.3]], [[1, 1, 1]])) == [None]
+
+
 def test_nm_static_never_updates() -> None:
     assert NM(dynamic=False).schedule({}, {"update_interval": 1, "drop_fraction": 0.1}) is None
 
