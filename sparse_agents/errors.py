@@ -26,4 +26,5 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    return ConfigurationError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names)}.")
+    shown = (repr(n) if "," in n else n for n in names)
+    return ConfigurationError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(shown)}.")

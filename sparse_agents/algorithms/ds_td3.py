@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from sparse_agents.algorithms.capped_target import CappedTargets
-from sparse_agents.control import TopologyController
+from sparse_agents.algorithms.run_length import end_with_the_run
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
 
@@ -130,23 +130,8 @@ class DSTD3(TD3):
         self, total_timesteps: int, callback: Any = None, *args: Any, **kwargs: Any
     ) -> tuple[int, BaseCallback]:
         total, prepared = super()._setup_learn(total_timesteps, callback, *args, **kwargs)
-        self._set_topology_end(total)
+        end_with_the_run(self, total, FROZEN_FRACTION)
         return total, prepared
-
-    def _set_topology_end(self, total_timesteps: int) -> None:
-        """The last update step of each optimizer, from the length of the run."""
-        if "end" in (self.policy_kwargs.get("topology_kwargs") or {}):
-            return
-        active = total_timesteps * (1 - FROZEN_FRACTION) - self.learning_starts
-        per_timestep = 1.0
-        if self.gradient_steps >= 0:
-            per_timestep = self.gradient_steps / (self.train_freq.frequency * self.n_envs)  # type: ignore[union-attr]
-        steps = max(0, math.floor(active * per_timestep))
-        for network, delay in (("actor", self.policy_delay), ("critic", 1)):
-            controller = self.policy.topology_controllers[network]
-            assert isinstance(controller, TopologyController)
-            if controller.schedule is not None and controller.rule.timed:
-                controller.schedule.end = steps // delay
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_capped"]

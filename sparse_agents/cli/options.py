@@ -53,8 +53,10 @@ def import_packages(names: Sequence[str]) -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(f"--gym-packages {name}: {error}. Is it installed, or on PYTHONPATH?") from error
+        except (ImportError, SyntaxError) as error:
+            raise ConfigurationError(
+                f"--gym-packages {name}: {error}. Is it installed, on PYTHONPATH, or in the working directory?"
+            ) from error
 
 
 def parse(arguments: type[Arguments], prog: str, argv: Sequence[str]) -> Arguments:

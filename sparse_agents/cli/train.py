@@ -17,6 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from tyro.conf import arg
 
+from sparse_agents.algorithms import end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.cli.options import Literal, algorithm, import_packages, parse, set_threads
 from sparse_agents.errors import ConfigurationError
@@ -121,6 +122,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check(arguments: TrainArguments) -> None:
+    if not 0 <= arguments.seed < 2**32:
+        raise ConfigurationError(f"--seed {arguments.seed} is not in 0..2**32 - 1.")
     for name in ("n_timesteps", "eval_episodes"):
         if getattr(arguments, name) < 1:
             raise ConfigurationError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give at least 1.")
@@ -189,7 +192,10 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
             f"--policy {arguments.policy} is dense and takes no {', '.join('--' + k for k in policy)}. "
             f"Use --policy Sparse{arguments.policy}."
         )
-    merged = {**policy, **settings.pop("policy_kwargs", {})}
+    own = settings.pop("policy_kwargs", {})
+    if not isinstance(own, dict):
+        raise ConfigurationError(f"--hyperparams policy_kwargs:{own} is not a dictionary.")
+    merged = {**policy, **own}
     if merged:
         settings["policy_kwargs"] = merged
     return {"policy": arguments.policy, **settings}
@@ -211,6 +217,7 @@ def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArgumen
     model.set_logger(configure(str(folder.tensorboard), outputs))
     callbacks: list[Any] = []
     if arguments.policy.startswith("Sparse"):
+        end_with_the_run(model, arguments.n_timesteps)
         callbacks.append(SparsityCallback())
     if arguments.eval_freq > 0:
         eval_env = make_env(arguments.env, arguments.seed + 1000)

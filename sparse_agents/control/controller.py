@@ -112,8 +112,7 @@ class TopologyController(nn.Module):
         if self.rule.every_step:
             for view in self._views():
                 self.rule.before_step(view)
-        if self.rule.replaces_step and self._due(self.steps + 1):
-            self.rewire(self.steps + 1)
+        if self.rule.replaces_step and self._due(self.steps + 1) and self.rewire(self.steps + 1):
             for group in optimizer.param_groups:  # without gradients the step leaves everything as it is
                 for parameter in group["params"]:
                     parameter.grad = None
@@ -171,11 +170,14 @@ class TopologyController(nn.Module):
             memory=self.memories[name],
         )
 
-    def rewire(self, step: int) -> None:
+    def rewire(self, step: int) -> bool:
         """Update every layer now. All updates are worked out before the first is applied.
 
+        Returns:
+            Whether there was a layer to look at; not where a rule needs a dense gradient and no backward came.
+
         Raises:
-            ConfigurationError: where weights are not finite.
+            ConfigurationError: where weights are not finite, or gradients have not come by a backward.
         """
         assert self.schedule is not None
         views = self._views()
@@ -186,7 +188,8 @@ class TopologyController(nn.Module):
                     "rate or clip gradients."
                 )
         if not views:
-            return
+            self._check_backward()
+            return False
         fixed = {
             name: layer.weight.detach()
             for path in self.paths
@@ -199,6 +202,16 @@ class TopologyController(nn.Module):
         for view, rewire in zip(views, self.rule.update(update), strict=True):
             if rewire is not None:
                 self._carry_out(view, rewire)
+        return True
+
+    def _check_backward(self) -> None:
+        """Gradients that were put into ``.grad`` by hand leave nothing to make a dense gradient of."""
+        for name, layer in self.layers.items():
+            if layer.weight.grad is not None and bool(layer.weight.grad.any()):
+                raise ConfigurationError(
+                    f"{type(self.rule).__name__} needs the dense gradient of layer {name!r}, which is caught when "
+                    "loss.backward() fills .grad; this gradient came another way. Choose a rule that needs none."
+                )
 
     def _carry_out(self, view: LayerView, rewire: Rewire) -> None:
         layer = self.layers[view.name]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,10 +13,8 @@ from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import check_patterns, linear_layers, replace_linear
-from sparse_agents.rules import RULES, TopologyRule, make_rule
+from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
-
-_SCHEDULE_OPTIONS = tuple(f.name for f in fields(Schedule))
 
 
 def split_options(
@@ -30,8 +27,8 @@ def split_options(
     ``defaults``: the schedule's, given the rule and the class registered as ``topology``.
     """
     options = dict(options or {})
-    rule = make_rule(topology, **{k: v for k, v in options.items() if k not in _SCHEDULE_OPTIONS})
-    timing = {k: v for k, v in options.items() if k in _SCHEDULE_OPTIONS}
+    rule = make_rule(topology, **{k: v for k, v in options.items() if k not in SCHEDULE_OPTIONS})
+    timing = {k: v for k, v in options.items() if k in SCHEDULE_OPTIONS}
     return rule, rule.schedule(timing, defaults(rule, RULES[topology]))
 
 
@@ -64,6 +61,7 @@ def sparsify(
     exclude: Iterable[str] = (),
     weight_init: str = "scaled",
     paths: Sequence[Sequence[str]] | None = None,
+    followers: Sequence[nn.Module] = (),
     optimizer: torch.optim.Optimizer | None = None,
     seed: int | None = None,
 ) -> TopologyController:
@@ -83,6 +81,8 @@ def sparsify(
         paths: names of linear layers one after the other, from an input of the module to an output, for rules that
             follow the flow through it (``"synflow"``, ``"srigl"``); by default all layers in the order they are
             registered, if their shapes fit.
+        followers: copies of the module, such as target networks, that are to have its topology at all times. Make them
+            before you call this.
         optimizer: one that already holds the module's parameters; it is updated and attached.
         seed: of the random topology and of the rule; by default from torch's global generator.
 
@@ -95,25 +95,28 @@ def sparsify(
     if not isinstance(distribution, str):
         check_patterns("distribution", distribution, everything)
     layers = linear_layers(module, exclude)
-    if not layers:
-        raise ConfigurationError(f"{type(module).__name__} has no linear layer to make sparse.")
+    _check_layers(module, layers)
     rule, schedule = split_options(topology, topology_kwargs, lambda _, kind: kind.published)
     shapes = {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
     weights = {name: layer.weight.detach() for name, layer in layers.items()}
     budgets = allocate(Budget(shapes, sparsity, frozenset(dense), weights=weights), distribution)
     seed = fresh_seed() if seed is None else seed
-    topologies = initial_topologies(rule, weights, budgets, torch.Generator().manual_seed(seed))
-    replaced = replace_linear(module, topologies, weight_init)
-    now = {name: module.get_submodule(name) for name in layers}
     if paths is None:
         paths = [list(layers)] if _is_chain(shapes) else []
     for name in (name for path in paths for name in path if name not in layers):
         raise unknown("linear layer in paths", name, layers)
+    check_outputs(rule, {path[-1] for path in paths}, budgets, shapes, "dense")
+    topologies = initial_topologies(rule, weights, budgets, torch.Generator().manual_seed(seed))
+    replaced = replace_linear(module, topologies, weight_init)
+    for follower in followers:
+        replace_linear(follower, topologies, weight_init)
+    now = {name: module.get_submodule(name) for name in layers}
     controller = TopologyController(
         {name: now[name] for name in topologies},  # type: ignore[misc]
         rule,
         schedule,
         seed=seed + 1,
+        followers={name: [f.get_submodule(name) for f in followers] for name in topologies},  # type: ignore[misc]
         budgets=budgets,
         paths=[{name: now[name] for name in path} for path in paths],  # type: ignore[misc]
     )
@@ -126,3 +129,41 @@ def sparsify(
 def _is_chain(shapes: Mapping[str, tuple[int, int]]) -> bool:
     """Whether each layer's inputs can be the outputs of the layer registered before it."""
     return all(below[0] == above[1] for below, above in pairwise(shapes.values()))
+
+
+def _check_layers(module: nn.Module, layers: Mapping[str, nn.Linear]) -> None:
+    """Raises ConfigurationError for what cannot be made sparse."""
+    if not layers:
+        raise ConfigurationError(f"{type(module).__name__} has no linear layer to make sparse.")
+    if "" in layers:
+        raise ConfigurationError("A linear layer cannot be replaced in place. Wrap it: nn.Sequential(layer).")
+    owner: dict[Tensor, str] = {}
+    for name, layer in layers.items():
+        other = owner.setdefault(layer.weight, name)
+        if other != name:
+            raise ConfigurationError(
+                f"Layers {other!r} and {name!r} share one weight matrix, which connections of their own would part. "
+                f"Leave them dense: exclude=[{other!r}, {name!r}]."
+            )
+        if not layer.weight.requires_grad:
+            raise ConfigurationError(
+                f"Layer {name!r} is frozen (its weight has requires_grad=False), and a topology is trained with its "
+                f"weights. Leave the layer as it is: exclude=[{name!r}]."
+            )
+
+
+def check_outputs(
+    rule: TopologyRule,
+    outputs: Collection[str],
+    budgets: Mapping[str, int],
+    shapes: Mapping[str, tuple[int, int]],
+    option: str,
+) -> None:
+    """Raises ConfigurationError where whole units would come and go among a network's outputs."""
+    for name in outputs:
+        rows, cols = shapes.get(name, (0, 0))
+        if rule.whole_units and budgets.get(name, rows * cols) < rows * cols:
+            raise ConfigurationError(
+                f'block_size="unit" would take outputs of the network away, in layer {name!r}. Keep output layers '
+                f"dense with `{option}`."
+            )

@@ -58,8 +58,9 @@ def run_grid(
                     bar.set_description(", ".join(str(futures[future][key]) for key in keys))
                     bar.update()
         except BaseException:
+            workers_left = list((executor._processes or {}).values())  # which the shutdown forgets
             executor.shutdown(wait=False, cancel_futures=True)
-            for process in list((executor._processes or {}).values()):
+            for process in workers_left:
                 process.terminate()
             raise
         executor.shutdown()

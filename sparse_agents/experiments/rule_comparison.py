@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.contenders import CONTENDERS
 from sparse_agents.experiments.digits import digits_accuracy
 from sparse_agents.experiments.grid import run_grid
-from sparse_agents.experiments.intervals import Interval, bootstrap
+from sparse_agents.experiments.intervals import Interval, mean_interval
 from sparse_agents.experiments.pendulum import pendulum_return
 
 Summary = dict[str, dict[float, Interval]]
@@ -28,6 +29,7 @@ class Problem:
         results: all of them.
         sparsities: at which.
         unit: of the score, for people.
+        method: what was run, and where contenders differ in more than their rule.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Problem:
     results: Sequence[str]
     sparsities: Sequence[float]
     unit: str
+    method: str
 
 
 _DIGITS = Problem(
@@ -45,6 +48,12 @@ _DIGITS = Problem(
     results=("accuracy", "connections"),
     sparsities=(0.9, 0.95, 0.98),
     unit="test accuracy in percent",
+    method=(
+        "A 64-256-256-10 network on scikit-learn's digits (1347 images to train on, 450 to test), Adam at 1e-3, "
+        "minibatches of 64, 100 epochs. The topology is updated once an epoch in the first three quarters of them, at "
+        "each rule's published drop fraction and annealing. Rules that start dense had a dense network for part of the "
+        "run; `topkast` stores twice the connections it computes with; `nm` rounds to whole connections in 64."
+    ),
 )
 _PENDULUM = Problem(
     name="pendulum",
@@ -53,6 +62,10 @@ _PENDULUM = Problem(
     results=("return",),
     sparsities=(0.9,),
     unit="return of 20 episodes",
+    method=(
+        "SAC with 256-256 hidden units on Pendulum-v1: 5000 steps, of which 500 are random, learning rate 1e-3, a "
+        "topology update every 250 gradient steps in the first three quarters. `nm` keeps the first layers dense."
+    ),
 )
 PROBLEMS = {problem.name: problem for problem in (_DIGITS, _PENDULUM)}
 
@@ -71,7 +84,7 @@ def run_problem(problem: Problem, names: Sequence[str], seeds: int, folder: Path
         values.setdefault((row["contender"], float(row["sparsity"])), []).append(float(row[problem.score]))
     summary: Summary = {}
     for (name, sparsity), scores in values.items():
-        summary.setdefault(name, {})[sparsity] = bootstrap(scores)
+        summary.setdefault(name, {})[sparsity] = mean_interval(scores)
     return summary
 
 
@@ -85,7 +98,9 @@ def markdown(problem: Problem, summary: Summary, seeds: int) -> str:
     order = sorted(summary, key=at_hardest, reverse=True)
     head = [f"{sparsity:.0%} sparse" for sparsity in problem.sparsities]
     lines = [
-        f"{problem.unit.capitalize()}, mean of {seeds} seeds [95% bootstrap interval].",
+        problem.method,
+        "",
+        f"{problem.unit.capitalize()}, mean of {seeds} seeds [95% t interval].",
         "",
         "| rule | " + " | ".join(head) + " |",
         "|---" * (len(head) + 1) + "|",
@@ -100,6 +115,8 @@ def _cell(interval: Interval | None) -> str:
     if interval is None:
         return ""
     digits = 1 if abs(interval.mean) < 100 else 0
+    if math.isinf(interval.low):
+        return f"{interval.mean:.{digits}f}"
     return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 

@@ -133,6 +133,8 @@ def _check_input(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Seq
             )
         if bias is not None and bias.shape != (edges.shape[0],):
             raise ValueError(f"A sparse layer of {edges.shape[0]} outputs has a bias of shape {tuple(bias.shape)}.")
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"A sparse layer got {dtype} inputs; it computes in float32 and float64.")
 
 
 def _reference_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 
 from sparse_agents.control import (
     TopologyController,
+    check_outputs,
     fresh_seed,
     initial_topologies,
     prefer_fused,
@@ -218,6 +219,7 @@ class SparsePolicyMixin:
         weights = {full[name]: layer.weight.detach() for name, layer in linear.items()}
         dense = frozenset(full[n] for n in member.outputs if n in full) if options["dense_output"] else frozenset()
         by_name = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
+        check_outputs(rule, [full[n] for n in member.outputs if n in full], by_name, shapes, "dense_output=True")
         by_full_name = initial_topologies(rule, weights, by_name, generator)
         topologies = {name: by_full_name[full[name]] for name in linear if full[name] in by_name}
         swap_parameters(group.optimizer, replace_linear(member.online, topologies, options["weight_init"]))
@@ -235,6 +237,8 @@ class SparsePolicyMixin:
         sparsity, share = self._sparse_kwargs["sparsity"], self._sparse_kwargs["actor_share"]
         if share is None:
             return {name: _by_network(sparsity, "sparsity", name, networks) for name in networks}
+        if not isinstance(self._sparse_kwargs["distribution"], str):
+            raise ConfigurationError("actor_share and a distribution by layer name both say what each network gets.")
         if "actor" not in networks or not isinstance(sparsity, int | float) or not 0 < share < 1:
             raise ConfigurationError(
                 f"actor_share={share} with sparsity={sparsity}: a share in (0, 1) of what one sparsity leaves of an "

@@ -14,7 +14,7 @@ from sparse_agents.rules.magnitude import Magnitude
 from sparse_agents.rules.mest import MEST
 from sparse_agents.rules.nm import NM
 from sparse_agents.rules.pruning import OneShotRule, PruningRule
-from sparse_agents.rules.registry import RULES, make_rule, register
+from sparse_agents.rules.registry import RULES, SCHEDULE_OPTIONS, make_rule, register
 from sparse_agents.rules.rigl import RigL
 from sparse_agents.rules.rlx2 import RLx2
 from sparse_agents.rules.scores import gradient_growth, magnitude_drop, random_growth, smallest
@@ -66,6 +66,7 @@ __all__ = [
     "MEST",
     "NM",
     "RULES",
+    "SCHEDULE_OPTIONS",
     "SET",
     "SNFS",
     "SNIP",

@@ -48,6 +48,8 @@ class TopologyRule(ABC):
     blocks: bool = False
     """Whether blocks of connections can stand for connections (``block_size``): the rule reads no more of a layer than
     edges, weights and gradients, and overrides neither ``new_weights`` nor what happens at every step."""
+    whole_units: bool = False
+    """Whether units come and go with all their connections, output units too."""
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
     """The paper's schedule for supervised learning."""
     reinforcement: ClassVar[Mapping[str, Any]] = {}

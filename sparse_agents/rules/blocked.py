@@ -22,7 +22,7 @@ def block_shape(block_size: int | Sequence[int] | str) -> Block | None:
     if block_size == "unit":
         return None
     shape = (block_size, 1) if isinstance(block_size, int) else block_size
-    if isinstance(shape, str) or len(shape) != 2 or not all(isinstance(n, int) and n >= 1 for n in shape):
+    if not isinstance(shape, list | tuple) or len(shape) != 2 or not all(isinstance(n, int) and n >= 1 for n in shape):
         raise ConfigurationError(
             f'block_size={block_size!r} is not a number of units, a pair (units, inputs), or "unit".'
         )
@@ -51,6 +51,7 @@ class Blocked(TopologyRule):
             )
         self.rule = rule
         self.block = block
+        self.whole_units = block is None
         self.competes = rule.competes
         self.dynamic = rule.dynamic
         self.needs_dense_gradient = rule.needs_dense_gradient

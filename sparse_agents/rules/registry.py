@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import TopologyRule
 from sparse_agents.rules.blocked import Blocked, block_shape
+from sparse_agents.topology import Schedule
 
+SCHEDULE_OPTIONS = tuple(f.name for f in fields(Schedule))
+"""Of ``topology_kwargs``, those that are the schedule's."""
 RULES: dict[str, type[TopologyRule]] = {}
 
 Rule = TypeVar("Rule", bound=TopologyRule)
@@ -41,10 +46,13 @@ def make_rule(
     Raises:
         ConfigurationError: unknown rule or option, or a rule that cannot work on blocks.
     """
+    if not isinstance(name, str):
+        raise ConfigurationError(f"topology={name!r} is not a name. Give the rule one: register('my_rule', MyRule).")
     if name not in RULES:
         raise unknown("topology", name, RULES)
-    try:
-        rule = RULES[name](**options)
-    except TypeError as error:
-        raise ConfigurationError(f"topology={name!r} does not take these options: {error}.") from None
+    known = [option for option in inspect.signature(RULES[name]).parameters]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option for topology={name!r}", option, [*known, "block_size", *SCHEDULE_OPTIONS])
+    rule = RULES[name](**options)
     return rule if block_size is None else Blocked(rule, block_shape(block_size))

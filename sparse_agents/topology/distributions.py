@@ -152,6 +152,8 @@ def allocate(budget: Budget, distribution: Distribution) -> dict[str, int]:
     Raises:
         ConfigurationError: sparsity out of range, unknown distribution, or a layer left empty.
     """
+    if not isinstance(budget.sparsity, int | float | None):
+        raise ConfigurationError(f"sparsity={budget.sparsity!r} is not a number.")
     if budget.sparsity is not None and not 0 <= budget.sparsity < 1:
         raise ConfigurationError(
             f"sparsity={budget.sparsity} is not in [0, 1). It is the fraction of absent connections: "

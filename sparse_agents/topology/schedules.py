@@ -65,12 +65,18 @@ class Schedule:
     end: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("update_interval", "begin", "end"):
+            value = getattr(self, name)
+            if not isinstance(value, int) and (value is not None or name == "update_interval"):
+                raise ConfigurationError(f"{name}={value!r} is not a whole number of steps.")
+        if not isinstance(self.drop_fraction, int | float):
+            raise ConfigurationError(f"drop_fraction={self.drop_fraction!r} is not a number.")
         if self.update_interval < 1:
             raise ConfigurationError(f"update_interval={self.update_interval}: updates need at least 1 step between.")
         if not 0 < self.drop_fraction <= 1:
             raise ConfigurationError(f"drop_fraction={self.drop_fraction} is not in (0, 1].")
         if self.schedule not in ANNEALING:
-            raise unknown("schedule", self.schedule, ANNEALING)
+            raise unknown("schedule", self.schedule, [*ANNEALING, "itop"])
         if self.schedule != "constant" and self.end is None:
             raise ConfigurationError(
                 f"schedule={self.schedule!r} anneals towards `end`, the last update's step, which is not set. Give "

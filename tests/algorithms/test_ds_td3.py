@@ -12,6 +12,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
 from sparse_agents import DSTD3
+from sparse_agents.algorithms import end_with_the_run
+from sparse_agents.algorithms.ds_td3 import FROZEN_FRACTION
 from sparse_agents.nn import SparseLinear, sparse_layers
 
 SMALL = {"net_arch": [32, 32], "sparsity": 0.7}
@@ -53,7 +55,7 @@ def test_a_sparsity_scales_both_lambdas() -> None:
 def test_updates_fall_where_the_reference_has_them() -> None:
     """In a long run. Critic at iterations 2, 1002 ...; the actor with it, at its own steps 1, 501 ..."""
     model = build(DSTD3, batch_size=8, policy_kwargs={"net_arch": [16, 16], "sparsity": 0.7})
-    model._set_topology_end(1_000_000)
+    end_with_the_run(model, 1_000_000, FROZEN_FRACTION)
     critic, actor = (model.policy.topology_controllers[n].schedule for n in ("critic", "actor"))
     assert [s for s in range(1, 3000) if critic.due(s)] == [2, 1002, 2002]
     assert [s for s in range(1, 1500) if actor.due(s)] == [1, 501, 1001]
@@ -77,7 +79,7 @@ def test_the_recipes_pace_is_for_rules_without_their_own(
 ) -> None:
     policy = {"net_arch": [16, 16], "sparsity": 0.7, "topology": topology, "topology_kwargs": options}
     model = build(DSTD3, batch_size=8, policy_kwargs=policy)
-    model._set_topology_end(1_000_000)
+    end_with_the_run(model, 1_000_000, FROZEN_FRACTION)
     actor, critic = (model.policy.topology_controllers[n].schedule for n in ("actor", "critic"))
     assert (actor.update_interval, critic.update_interval) == intervals
     assert actor.drop_fraction == critic.drop_fraction == fraction
@@ -88,14 +90,14 @@ def test_the_recipes_pace_is_for_rules_without_their_own(
 def test_an_end_of_ones_own_is_kept() -> None:
     policy = {"net_arch": [16, 16], "sparsity": 0.7, "topology_kwargs": {"end": 77}}
     model = build(DSTD3, batch_size=8, policy_kwargs=policy)
-    model._set_topology_end(1_000_000)
+    end_with_the_run(model, 1_000_000, FROZEN_FRACTION)
     assert model.policy.topology_controllers["critic"].schedule.end == 77
 
 
 def test_topology_freezes_for_the_last_stretch() -> None:
     """At 1M steps: 1M - 25k - 50k critic steps, half as many of the actor's."""
     model = DSTD3(env=Still(), buffer_size=10)
-    model._set_topology_end(1_000_000)
+    end_with_the_run(model, 1_000_000, FROZEN_FRACTION)
     controllers = model.policy.topology_controllers
     assert controllers["critic"].schedule.end == 925_000
     assert controllers["actor"].schedule.end == 462_500

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +70,33 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="columns a, b, not name, seed, length"):
         run_grid(JOBS, length, path, ["length", "process"])
     assert path.read_text() == "a,b\n1,2\n"
+
+
+INTERRUPTED = """
+import os, sys, time
+from sparse_agents.experiments import run_grid
+
+def sleep(seed):
+    open(f"started {os.getpid()}", "w").close()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    run_grid([{"seed": 0}, {"seed": 1}], sleep, "t.csv", ["length"], workers=2)
+"""
+
+
+def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(INTERRUPTED)
+    process = subprocess.Popen([sys.executable, "sleeper.py"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    started: list[Path] = []
+    while len(started) < 2 and process.poll() is None:
+        started = list(tmp_path.glob("started *"))
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) != 0
+    for path in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name.split()[1]), 0)
 
 
 def test_no_jobs(tmp_path: Path) -> None:

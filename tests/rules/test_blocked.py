@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from sb3_helpers import build
+from stable_baselines3 import TD3
+from torch import nn
 from views import _, after, update, view
 
+from sparse_agents.control import sparsify
 from sparse_agents.rules import make_rule
 
 
@@ -30,3 +35,14 @@ def test_a_block_that_comes_back_at_once_starts_afresh() -> None:
     assert rewire.edges.nnz == 6
     assert rewire.follow(layer.weight).tolist() == [0.9, 0.9, 0, 0, 0, 0]
     assert rewire.follow(torch.ones(6)).tolist() == [1, 1, 0, 0, 0, 0]
+
+
+def test_whole_units_are_not_taken_from_the_outputs() -> None:
+    module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    settings = {"topology_kwargs": {"block_size": "unit"}, "distribution": "uniform"}
+    with pytest.raises(ValueError, match=r"outputs of the network away, in layer '2'.*`dense`"):
+        sparsify(module, sparsity=0.5, **settings)
+    sparsify(module, sparsity=0.5, dense=["2"], **settings)
+    with pytest.raises(ValueError, match=r"in layer 'actor.mu.4'.*`dense_output=True`"):
+        build(TD3, policy_kwargs=settings)
+    build(TD3, policy_kwargs={**settings, "dense_output": True})

@@ -222,7 +222,7 @@ def test_blocks_come_and_go_as_a_whole(rule: str, block: Any) -> None:
         with pytest.raises(ValueError, match="lets layers compete"):
             Run(rule, options=options)
         return
-    run = Run(rule, options=options, widths=(16, 24, 16, 4))
+    run = Run(rule, options=options, widths=(16, 24, 16, 4), dense=("4",) if block == "unit" else ())
     for _ in range(STEPS):
         run.train(1)
         assert run.connections() == run.declared()

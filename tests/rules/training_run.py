@@ -26,6 +26,7 @@ class Run:
     optimizer_type: type[torch.optim.Optimizer] = torch.optim.Adam
     options: dict[str, Any] = field(default_factory=dict)
     widths: tuple[int, ...] = (16, 24, 16, 1)
+    dense: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
@@ -38,6 +39,7 @@ class Run:
             sparsity=self.sparsity,
             topology=self.rule,
             topology_kwargs={**TIMING, **self.options},
+            dense=self.dense,
             seed=self.seed,
         )
         self.optimizer = self.optimizer_type(self.module.parameters(), lr=0.01)  # type: ignore[call-arg]
