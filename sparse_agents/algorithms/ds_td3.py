@@ -39,10 +39,11 @@ PAPER_POLICY: Mapping[str, Any] = {
 
 
 class DSTD3(TD3):
-    """TD3 trained sparse from scratch, its topology evolving: Stable-Baselines3's TD3 with the recipe of
+    """TD3 trained sparse from scratch, its topology evolving.
 
-    Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for Deep Reinforcement Learning",
-    IJCAI 2022; official code github.com/GhadaSokar/Dynamic-Sparse-Training-for-Deep-Reinforcement-Learning.
+    Stable-Baselines3's TD3 with the recipe of Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
+    Deep Reinforcement Learning", IJCAI 2022; official code
+    github.com/GhadaSokar/Dynamic-Sparse-Training-for-Deep-Reinforcement-Learning.
 
     Hidden layers are Erdős–Rényi sparse with λ = (7, 64), output layers and biases dense; Adam 1e-3 with
     weight decay 2e-4, batch 100, 25k random steps, exploration noise 0.1. Every 1000 gradient steps

@@ -6,8 +6,10 @@ import math
 
 from stable_baselines3 import TD3
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 from sparse_agents.control import TopologyController
+from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin
 
 
@@ -15,21 +17,38 @@ def end_with_the_run(model: OffPolicyAlgorithm, total_timesteps: int, frozen_fra
     """Set the last update of every network that has a schedule, unless the user has given an ``end``.
 
     Args:
-        model: with a sparse policy.
+        model: with a sparse policy; of its run, ``model.num_timesteps`` are done.
         total_timesteps: environment steps of the whole run.
         frozen_fraction: the part of the run, at its end, in which the topology stays.
+
+    Raises:
+        ConfigurationError: where the number of gradient steps cannot be known, and a rule depends on it.
     """
     policy = model.policy
     assert isinstance(policy, SparsePolicyMixin)
     if "end" in ((model.policy_kwargs or {}).get("topology_kwargs") or {}):
         return
-    per_timestep = 1.0
-    if model.gradient_steps >= 0:
-        per_timestep = model.gradient_steps / (model.train_freq.frequency * model.n_envs)  # type: ignore[union-attr]
-    active = total_timesteps * (1 - frozen_fraction) - model.learning_starts
-    steps = max(0, math.floor(active * per_timestep))
+    steps = _gradient_steps(model, total_timesteps * (1 - frozen_fraction))
     for network, controller in policy.topology_controllers.items():
         assert isinstance(controller, TopologyController)
+        if controller.schedule is None or not controller.rule.timed:
+            continue
+        if steps is None and controller.rule.ramps:
+            raise ConfigurationError(
+                "How many gradient steps a run has cannot be told from train_freq in episodes. Say when the topology "
+                "is to be complete: topology_kwargs={'end': ...}, in optimizer steps."
+            )
         delay = model.policy_delay if isinstance(model, TD3) and network == "actor" else 1
-        if controller.schedule is not None and controller.rule.timed:
-            controller.schedule.end = steps // delay
+        controller.schedule.end = None if steps is None else controller.steps + steps // delay
+
+
+def _gradient_steps(model: OffPolicyAlgorithm, until: float) -> int | None:
+    """From now on, None where episodes decide."""
+    active = max(0.0, until - max(model.num_timesteps, model.learning_starts))
+    if model.gradient_steps < 0:
+        return math.floor(active)
+    frequency = model.train_freq
+    assert isinstance(frequency, TrainFreq)
+    if frequency.unit is TrainFrequencyUnit.EPISODE:
+        return None
+    return math.floor(active * model.gradient_steps / (frequency.frequency * model.n_envs))

@@ -21,8 +21,10 @@ from sparse_agents.algorithms import end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.cli.options import Literal, algorithm, import_packages, parse, set_threads
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.runs import (
     CheckpointEvery,
+    InterruptBetweenRollouts,
     RunFolder,
     check_device,
     check_environment,
@@ -162,7 +164,7 @@ def _reopen(arguments: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, 
     restored["log_folder"] = Path(restored.get("log_folder", "logs"))
     for name in _RESUMED:
         flag = f"--{name.replace('_', '-')}"
-        if any(word == flag or word.startswith(flag + "=") for word in argv) or (
+        if any(word.split("=")[0].replace("_", "-") == flag for word in argv) or (
             name == "n_timesteps" and "-n" in argv
         ):
             restored[name] = getattr(arguments, name)
@@ -187,7 +189,8 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
         "topology_kwargs": topology_kwargs or None,
     }
     policy = {k: v for k, v in policy.items() if v is not None}
-    if policy and not arguments.policy.startswith("Sparse"):
+    policy_class = algorithm(arguments.algo).policy_aliases.get(arguments.policy, SparsePolicyMixin)
+    if policy and not issubclass(policy_class, SparsePolicyMixin):
         raise ConfigurationError(
             f"--policy {arguments.policy} is dense and takes no {', '.join('--' + k for k in policy)}. "
             f"Use --policy Sparse{arguments.policy}."
@@ -215,8 +218,8 @@ def _build(
 def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
     outputs = ["tensorboard", *(["stdout"] if arguments.verbose else [])]
     model.set_logger(configure(str(folder.tensorboard), outputs))
-    callbacks: list[Any] = []
-    if arguments.policy.startswith("Sparse"):
+    callbacks: list[Any] = [InterruptBetweenRollouts()]
+    if isinstance(model.policy, SparsePolicyMixin):
         end_with_the_run(model, arguments.n_timesteps)
         callbacks.append(SparsityCallback())
     if arguments.eval_freq > 0:

@@ -182,11 +182,12 @@ class TopologyController(nn.Module):
         assert self.schedule is not None
         views = self._views()
         for view in views:
-            if not bool(torch.isfinite(view.weight).all()):
-                raise ConfigurationError(
-                    f"Layer {view.name!r} has weights that are not finite: training has diverged. Lower the learning "
-                    "rate or clip gradients."
-                )
+            for kind, values in (("weights", view.weight), ("gradients", view.gradient)):
+                if values is not None and not bool(torch.isfinite(values).all()):
+                    raise ConfigurationError(
+                        f"Layer {view.name!r} has {kind} that are not finite: training has diverged. Lower the "
+                        "learning rate or clip gradients."
+                    )
         if not views:
             self._check_backward()
             return False
@@ -229,6 +230,8 @@ class TopologyController(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         return {
             "steps": torch.tensor(self.steps),
+            "starts": {name: torch.tensor(count) for name, count in self.starts.items()},
+            "budgets": {name: torch.tensor(count) for name, count in self.budgets.items()},
             "generator": self.generator.get_state(),
             "memory": self.memory.state(),
             "memories": {name: memory.state() for name, memory in self.memories.items()},
@@ -236,6 +239,8 @@ class TopologyController(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.steps = int(state["steps"])
+        self.starts = {name: int(count) for name, count in state["starts"].items()}
+        self.budgets = {name: int(count) for name, count in state["budgets"].items()}
         self.generator.set_state(state["generator"].cpu())
         self.memory = Memory.from_state(state["memory"])
         self.memories = {name: Memory.from_state(state["memories"][name]) for name in self.layers}

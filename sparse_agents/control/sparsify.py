@@ -100,7 +100,7 @@ def sparsify(
     shapes = {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
     weights = {name: layer.weight.detach() for name, layer in layers.items()}
     budgets = allocate(Budget(shapes, sparsity, frozenset(dense), weights=weights), distribution)
-    seed = fresh_seed() if seed is None else seed
+    seed = int(torch.randint(2**62, ())) if seed is None else seed
     if paths is None:
         paths = [list(layers)] if _is_chain(shapes) else []
     for name in (name for path in paths for name in path if name not in layers):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparse_agents.control import sparsify
+from sparse_agents.control import fresh_seed, sparsify
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.contenders import CONTENDERS
 
@@ -60,7 +60,12 @@ def digits_accuracy(contender: str, sparsity: float, seed: int, epochs: int = 10
         if chosen.topology == "nm":
             options["m"] = UNITS[0]  # divides every width, and leaves 98% something to choose
         controller = sparsify(
-            module, sparsity=sparsity, topology=chosen.topology, topology_kwargs=options, optimizer=optimizer
+            module,
+            sparsity=sparsity,
+            topology=chosen.topology,
+            topology_kwargs=options,
+            optimizer=optimizer,
+            seed=fresh_seed(),  # which leaves the minibatches those of the dense network
         )
     loss_of = nn.CrossEntropyLoss()
     for _ in range(epochs):

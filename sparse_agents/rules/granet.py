@@ -23,7 +23,7 @@ class GraNet(TopologyRule):
     when pruning has ended.
 
     Differences from the authors' code: ⌊ζ·nnz⌋ connections are exchanged, where theirs rounds up, and none is lost to
-    ties; the final density is reached exactly.
+    ties; the final density is reached exactly; every layer starts at the same density, where theirs can start ERK.
 
     Args:
         initial_density: of the start, over every layer; 1 begins dense.

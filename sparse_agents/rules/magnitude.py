@@ -9,9 +9,10 @@ from sparse_agents.rules.view import LayerView, Update
 
 
 class Magnitude(OneShotRule):
-    """Keep the largest |w| of the initial weights: the baseline of Frankle et al., "Pruning Neural Networks at
+    """Keep the largest |w| of the initial weights.
 
-    Initialization: Why Are We Missing the Mark?", ICLR 2021, section 3.
+    The baseline of Frankle et al., "Pruning Neural Networks at Initialization: Why Are We Missing the Mark?", ICLR
+    2021, section 3.
 
     Differences from the paper: each layer keeps its own budget, where theirs lets layers compete. Initial weights are
     of different scales in layers of different widths, and the wider layer then loses everything

@@ -24,7 +24,7 @@ class MEST(TopologyRule):
     3.2: importance is |w| + λ|∂L/∂w| (eq. 1); elastic mutation (EM) exchanges ζ, then ζ/2, then nothing; with a soft
     memory bound (EM&S) a layer holds ζ more connections than its budget, which compete with the others at the next
     update, and falls to the budget in the last stage. New connections start at zero, also where one just dropped is
-    drawn again.
+    drawn again. The stages are parts of the way to ``end``: without one, the first goes on for ever.
 
     Differences from the authors' code: importance there is |w| alone (``gradient_weight=0`` here), and ζ is a
     fraction of the dense layer (2% at 90% sparsity, which is 20% of the connections).

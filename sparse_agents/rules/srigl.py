@@ -49,6 +49,11 @@ class SRigL(TopologyRule):
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         outputs = {path[-1] for path in update.paths}
+        if self.ablation and {layer.name for layer in update.layers} - {name for path in update.paths for name in path}:
+            raise ConfigurationError(
+                "topology='srigl' ablates units, but not outputs, and which layers are outputs cannot be told: they do "
+                "not form a chain in the order they are registered. Name them in `paths`, or set ablation=0."
+            )
         return [self._update(layer, update.moment.fraction, layer.name in outputs) for layer in update.layers]
 
     def _update(self, layer: LayerView, fraction: float, output: bool) -> Rewire | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import zipfile
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
@@ -42,6 +45,35 @@ class CheckpointEvery(BaseCallback):
     def _save(self) -> None:
         assert isinstance(self.model, OffPolicyAlgorithm)
         checkpoint.save(self.model, self.folder)
+
+
+class InterruptBetweenRollouts(BaseCallback):
+    """Ctrl-C takes effect between rollouts, when weights, topology and buffer agree; a second one at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = False
+        self._before: Any = None
+
+    def _on_training_start(self) -> None:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._restore()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _on_training_end(self) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        signal.signal(signal.SIGINT, self._before)
 
 
 def evaluation(folder: RunFolder, env: VecEnv, eval_freq: int, episodes: int) -> EvalCallback:

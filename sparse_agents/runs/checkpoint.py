@@ -110,8 +110,8 @@ def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None) -> Al
 
 
 def _all(folder: Path) -> list[Path]:
-    complete = [p for p in folder.glob("step_*") if p.suffix != ".draft"]
-    return sorted(complete, key=lambda p: int(p.name.split("_")[1]))
+    complete = [p for p in folder.glob("step_*") if p.name.removeprefix("step_").isdigit()]
+    return sorted(complete, key=lambda p: int(p.name.removeprefix("step_")))
 
 
 @contextmanager

@@ -33,7 +33,10 @@ class RunFolder:
         pattern = re.compile(re.escape(name) + r"_(\d+)$")
         taken = [int(m.group(1)) for p in parent.glob(f"{name}_*") if (m := pattern.match(p.name))]
         folder = cls(parent / f"{name}_{max(taken, default=0) + 1}", env_id)
-        folder.settings.mkdir(parents=True)
+        try:
+            folder.settings.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigurationError(f"--log-folder {log_folder}: cannot write there, {error.strerror}.") from error
         return folder
 
     @classmethod

@@ -73,6 +73,11 @@ def lambda_er(budget: Budget) -> dict[str, float]:
         factor = budget.lambdas[min(depth, len(budget.lambdas) - 1)]
         raw[name] = factor * (rows + cols) / (rows * cols)
     if budget.sparsity is None:
+        if all(density >= 1 for density in raw.values()):
+            raise ConfigurationError(
+                f"lambdas={list(budget.lambdas)} leave every layer of {', '.join(raw)} dense: they are too large for "
+                "layers so narrow. Give a `sparsity`, or smaller lambdas."
+            )
         return {name: min(density, 1.0) for name, density in raw.items()}
     return _scaled(budget, raw)
 

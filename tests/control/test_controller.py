@@ -270,8 +270,29 @@ def test_a_dynamic_rule_needs_a_schedule_and_a_static_one_ignores_it() -> None:
     assert TopologyController({"l": layer}, Static(), Schedule(1, 0.5), seed=0).schedule is None
 
 
-def test_sparsify_does_not_advance_the_global_generator() -> None:
+def test_twins_get_topologies_of_their_own_and_a_seed_repeats_them() -> None:
+    def twins() -> list[SparseLinear]:
+        torch.manual_seed(3)
+        modules = [network(seed=3), network(seed=3)]
+        torch.manual_seed(4)
+        for module in modules:
+            sparsify(module)
+        return [sparse_layers(module)["0"] for module in modules]
+
+    first, second = twins()
+    assert not first.topology.edges.same_as(second.topology.edges)
+    assert first.topology.edges.same_as(twins()[0].topology.edges)
     module = network(seed=3)
     state = torch.get_rng_state()
-    sparsify(module)
+    sparsify(module, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_gradients_that_are_not_finite_are_named() -> None:
+    module = network(seed=3)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    timing = {"update_interval": 1, "schedule": "constant"}
+    sparsify(module, topology="rigl", topology_kwargs=timing, optimizer=optimizer)
+    (module(torch.ones(2, module[0].in_features, dtype=torch.float64)).sum() * torch.inf).backward()
+    with pytest.raises(ValueError, match="'0' has gradients that are not finite"):
+        optimizer.step()

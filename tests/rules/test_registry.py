@@ -33,7 +33,7 @@ def test_a_name_is_taken_once() -> None:
 
 
 def test_unknown_option_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'set' does not take these options.*zeta"):
+    with pytest.raises(ValueError, match=r"option for topology='set' 'zeta'.*keep_regrown"):
         make_rule("set", zeta=0.3)
 
 

@@ -231,8 +231,10 @@ def test_srigl_ablates_units_without_salient_weights() -> None:
         [[0.9, 0.8, _, _], [0.1, 0.2, _, _], [0.7, _, 0.6, _]],
         [[0, 0, 9, 8], [0, 0, 0, 0], [0, 7, 0, 5]],
     )
-    (rewire,) = update(SRigL(ablation=0.5), layer)
+    (rewire,) = update(SRigL(ablation=0.5), layer, paths=[("layer", "another")])
     assert places(rewire) == [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 3)]
+    with pytest.raises(ValueError, match="Name them in `paths`, or set ablation=0"):
+        update(SRigL(ablation=0.5), layer)
     (output,) = update(SRigL(ablation=0.5), layer, paths=[("layer",)])
     assert output is not None
     assert output.edges.row_ptr.diff().tolist() == [2, 2, 2]

@@ -156,7 +156,10 @@ def test_lambdas_without_sparsity_are_taken_as_they_are() -> None:
 
 
 def test_lambdas_never_exceed_a_full_layer() -> None:
-    assert allocate(Budget({"a": (3, 4)}, None, lambdas=[1000]), "lambda_er") == {"a": 12}
+    counts = allocate(Budget({"a": (3, 4), "b": (100, 100)}, None, lambdas=[1000, 1]), "lambda_er")
+    assert counts == {"a": 12, "b": 200}
+    with pytest.raises(ValueError, match=r"lambdas=\[1000\] leave every layer of a dense"):
+        allocate(Budget({"a": (3, 4)}, None, lambdas=[1000]), "lambda_er")
 
 
 def test_lambdas_with_sparsity_set_the_proportions() -> None:

@@ -1,0 +1,74 @@
+"""When topologies stop changing, counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sb3_helpers import Noise, build
+from stable_baselines3 import SAC, TD3
+
+from sparse_agents import DSTD3
+from sparse_agents.algorithms import end_with_the_run
+
+SMALL = {"net_arch": [16, 16], "sparsity": 0.7}
+
+
+def ends(model: Any) -> dict[str, int | None]:
+    return {name: c.schedule.end for name, c in model.policy.topology_controllers.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        (TD3, {"learning_starts": 100, "train_freq": 1}, {"actor": 450, "critic": 900}),
+        (TD3, {"learning_starts": 100, "train_freq": 1, "policy_delay": 3}, {"actor": 300, "critic": 900}),
+        (SAC, {"learning_starts": 100}, {"actor": 900, "critic": 900}),
+        (SAC, {"learning_starts": 200, "train_freq": 4, "gradient_steps": 2}, {"actor": 400, "critic": 400}),
+        (SAC, {"learning_starts": 200, "train_freq": 4, "gradient_steps": -1}, {"actor": 800, "critic": 800}),
+        (
+            SAC,
+            {"learning_starts": 100, "train_freq": (1, "episode"), "gradient_steps": -1},
+            {"actor": 900, "critic": 900},
+        ),
+        (SAC, {"train_freq": (1, "episode"), "gradient_steps": 50}, {"actor": None, "critic": None}),
+    ],
+)
+def test_counted_in_steps_of_each_optimizer(kind: Any, settings: dict[str, Any], expected: dict[str, int]) -> None:
+    model = build(kind, policy_kwargs=SMALL, **settings)
+    end_with_the_run(model, 1000)
+    assert ends(model) == expected
+
+
+def test_a_rule_that_must_arrive_asks_where_episodes_decide() -> None:
+    model = build(SAC, policy_kwargs={**SMALL, "topology": "gmp"}, train_freq=(1, "episode"), gradient_steps=50)
+    with pytest.raises(ValueError, match=r"train_freq in episodes.*topology_kwargs=\{'end': ...\}"):
+        end_with_the_run(model, 1000)
+
+
+def test_learning_again_goes_on_changing_the_topology() -> None:
+    options = {"update_interval": 10, "drop_fraction": 0.3}
+    model = DSTD3(
+        env=Noise(), buffer_size=500, learning_starts=20, batch_size=8, seed=0,
+        policy_kwargs={**SMALL, "topology_kwargs": options},
+    )  # fmt: skip
+    changes = []
+    for controller in model.policy.topology_controllers.values():
+        controller.listeners.append(lambda *_: changes.append(model.num_timesteps))
+    model.learn(100)
+    first = len(changes)
+    model.learn(100)
+    assert len(changes) == 2 * first
+    model.learn(100, reset_num_timesteps=False)
+    assert len(changes) >= 3 * first
+
+
+def test_what_was_to_be_pruned_is_pruned_when_the_run_ends() -> None:
+    options = {"update_interval": 10}
+    model = DSTD3(
+        env=Noise(), buffer_size=500, learning_starts=20, batch_size=8, seed=0,
+        policy_kwargs={**SMALL, "topology": "gmp", "topology_kwargs": options},
+    )  # fmt: skip
+    model.learn(200)
+    for controller in model.policy.topology_controllers.values():
+        assert {name: layer.topology.nnz for name, layer in controller.layers.items()} == controller.budgets
