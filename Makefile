@@ -1,5 +1,6 @@
 # make train   a short real training run, from nothing
-# make test    all tests, from nothing
+# make test    the fast tests, from nothing
+# make slow    the long tests
 # make check   lint, types, packaging
 
 VENV ?= .venv

@@ -1,6 +1,6 @@
 """Algorithms with a paper's recipe as their defaults."""
 
 from sparse_agents.algorithms.ds_td3 import DSTD3
-from sparse_agents.algorithms.run_length import end_with_the_run
+from sparse_agents.algorithms.run_length import NOT_YET, end_with_the_run
 
-__all__ = ["DSTD3", "end_with_the_run"]
+__all__ = ["DSTD3", "NOT_YET", "end_with_the_run"]

@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from sparse_agents.algorithms.capped_target import CappedTargets
-from sparse_agents.algorithms.run_length import end_with_the_run
+from sparse_agents.algorithms.run_length import NOT_YET, end_with_the_run
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
 
@@ -23,8 +23,6 @@ TARGET_TOPOLOGIES = ("shared", "capped")
 # The topology stays as it is for the last 50k of the paper's 1M steps.
 FROZEN_FRACTION = 0.05
 
-# Until learn() works out the `end` from the length of the run, nothing is due.
-NOT_YET = 0
 
 PAPER_POLICY: Mapping[str, Any] = {
     "net_arch": [256, 256],
@@ -147,4 +145,9 @@ def _with_recipe(user: Mapping[str, Any], policy_delay: int, target_topology: st
         "drop_fraction": 0.05,
         "end": NOT_YET,
     }
-    return {**PAPER_POLICY, "share_topology": target_topology == "shared", "topology_defaults": timing, **user}
+    return {
+        **PAPER_POLICY,
+        "share_topology": target_topology == "shared",
+        **user,
+        "topology_defaults": {**timing, **(user.get("topology_defaults") or {})},
+    }

@@ -12,6 +12,9 @@ from sparse_agents.control import TopologyController
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin
 
+NOT_YET = 0
+"""An ``end`` to start with, at which nothing is due, where the length of the run will be known."""
+
 
 def end_with_the_run(model: OffPolicyAlgorithm, total_timesteps: int, frozen_fraction: float = 0.0) -> None:
     """Set the last update of every network that has a schedule, unless the user has given an ``end``.
@@ -39,7 +42,7 @@ def end_with_the_run(model: OffPolicyAlgorithm, total_timesteps: int, frozen_fra
                 "is to be complete: topology_kwargs={'end': ...}, in optimizer steps."
             )
         delay = model.policy_delay if isinstance(model, TD3) and network == "actor" else 1
-        controller.schedule.end = None if steps is None else controller.steps + steps // delay
+        controller.end_at(None if steps is None else controller.steps + steps // delay)
 
 
 def _gradient_steps(model: OffPolicyAlgorithm, until: float) -> int | None:

@@ -17,7 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from tyro.conf import arg
 
-from sparse_agents.algorithms import end_with_the_run
+from sparse_agents.algorithms import NOT_YET, end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.cli.options import Literal, algorithm, import_packages, parse, set_threads
 from sparse_agents.errors import ConfigurationError
@@ -198,6 +198,8 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
     own = settings.pop("policy_kwargs", {})
     if not isinstance(own, dict):
         raise ConfigurationError(f"--hyperparams policy_kwargs:{own} is not a dictionary.")
+    if issubclass(policy_class, SparsePolicyMixin):
+        policy["topology_defaults"] = {"end": NOT_YET}
     merged = {**policy, **own}
     if merged:
         settings["policy_kwargs"] = merged

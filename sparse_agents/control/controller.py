@@ -15,6 +15,9 @@ from sparse_agents.ops import CurvatureProbe
 from sparse_agents.rules import LayerView, Memory, TopologyRule, Update
 from sparse_agents.topology import Rewire, Schedule
 
+NEVER = -1
+"""Stands for no ``end`` in saved states."""
+
 RewireListener = Callable[[str, SparseLinear, Rewire], None]
 
 
@@ -104,6 +107,12 @@ class TopologyController(nn.Module):
     @property
     def connections(self) -> int:
         return sum(layer.topology.nnz for layer in self.layers.values())
+
+    def end_at(self, step: int | None) -> None:
+        """Make this the last step at which an update may happen; None: there is no last one."""
+        assert self.schedule is not None
+        self.schedule.end = step
+        self._arm()
 
     def _due(self, step: int) -> bool:
         return self.schedule is not None and self.schedule.due(step)
@@ -230,6 +239,7 @@ class TopologyController(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         return {
             "steps": torch.tensor(self.steps),
+            "end": torch.tensor(NEVER if self.schedule is None or self.schedule.end is None else self.schedule.end),
             "starts": {name: torch.tensor(count) for name, count in self.starts.items()},
             "budgets": {name: torch.tensor(count) for name, count in self.budgets.items()},
             "generator": self.generator.get_state(),
@@ -239,6 +249,8 @@ class TopologyController(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.steps = int(state["steps"])
+        if self.schedule is not None:
+            self.schedule.end = None if int(state["end"]) == NEVER else int(state["end"])
         self.starts = {name: int(count) for name, count in state["starts"].items()}
         self.budgets = {name: int(count) for name, count in state["budgets"].items()}
         self.generator.set_state(state["generator"].cpu())

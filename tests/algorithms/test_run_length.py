@@ -46,6 +46,19 @@ def test_a_rule_that_must_arrive_asks_where_episodes_decide() -> None:
         end_with_the_run(model, 1000)
 
 
+def test_the_first_update_is_not_missed_where_it_needs_a_dense_gradient() -> None:
+    """The recipe's first update is at the actor's step 1, which is due only once the length of the run is known."""
+    model = DSTD3(
+        env=Noise(), buffer_size=500, learning_starts=20, batch_size=8, seed=0,
+        policy_kwargs={**SMALL, "topology": "rigl"},
+    )  # fmt: skip
+    rewired = []
+    for name, controller in model.policy.topology_controllers.items():
+        controller.listeners.append(lambda *_, name=name, c=controller: rewired.append((name, c.steps)))
+    model.learn(60)
+    assert set(rewired) == {("actor", 0), ("critic", 1)}, "in place of the first step, and of the second"
+
+
 def test_learning_again_goes_on_changing_the_topology() -> None:
     options = {"update_interval": 10, "drop_fraction": 0.3}
     model = DSTD3(

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stable_baselines3 import TD3
+
+from sparse_agents import DSTD3
 
 SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0"]
 
@@ -198,3 +201,18 @@ def test_a_rule_of_ones_own_in_a_file_of_ones_own(tmp_path: Path) -> None:
     resumed = run("train", "--resume", folder, "-n", "200", "--verbose", "0", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Resuming" in resumed.stdout
+
+
+@pytest.mark.parametrize("algo", ["td3", "ds_td3"])
+def test_the_length_of_the_run_is_the_end_of_pruning_and_annealing(algo: str, tmp_path: Path) -> None:
+    short = ["--env", "Pendulum-v1", "-n", "200", "--save-freq", "-1", "--eval-freq", "-1", *SHORT]
+    done = run("train", "--algo", algo, *short, "--topology", "gmp", "--update-interval", "10", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kind = {"td3": TD3, "ds_td3": DSTD3}[algo]
+    model = kind.load(tmp_path / "logs" / algo / "Pendulum-v1_1" / "Pendulum-v1.zip")
+    for controller in model.policy.topology_controllers.values():
+        assert {name: layer.topology.nnz for name, layer in controller.layers.items()} == controller.budgets
+        assert controller.schedule.end == controller.steps or algo == "ds_td3"
+    cosine = ["--topology", "rigl", "--topology-kwargs", "schedule:cosine"]
+    annealed = run("train", "--algo", algo, *short, *cosine, cwd=tmp_path)
+    assert annealed.returncode == 0, annealed.stderr
