@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -151,7 +152,7 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
 
 
 def update_memory(width: int = 16384, sparsity: float = 0.999, rules: Sequence[str] = ()) -> Iterator[UpdateMemory]:
-    """The peak of each rule's update of one wide layer, each in a process of its own."""
+    """The peak of each rule's update of one wide layer, each in a process of its own. On Linux with glibc only."""
     context = multiprocessing.get_context("spawn")
     for name in rules or [name for name in RULES if _fits(name)]:
         with context.Pool(1) as pool:
@@ -179,30 +180,38 @@ def _train(name: str, width: int, sparsity: float) -> UpdateMemory:
         edges = random_edges((width, width), count, generator)
     else:
         edges = rule.initial_edges("layer", shape, count, generator)
-    empty = _peak()
+    empty = _settled()
     layer = SparseLinear(width, width, topology=Topology(edges))
     optimizer = torch.optim.Adam(layer.parameters(), fused=True)
     schedule = Schedule(update_interval=2, drop_fraction=0.3)
     controller = TopologyController({"layer": layer}, rule, schedule, seed=0, paths=[{"layer": layer}])
     controller.attach(optimizer)
     x = torch.randn(16, width, generator=generator)
-    seconds, before = 0.0, 0
+    seconds, peak, update = 0.0, 0, 0
     for _ in range(4):
         optimizer.zero_grad()
         layer(x).square().mean().backward()
-        before = before or (_peak() if controller.steps == 1 else 0)
+        peak = max(peak, _peak())
+        before = _settled()
         begin = time.perf_counter()
         optimizer.step()
         seconds = max(seconds, time.perf_counter() - begin)
+        peak, update = max(peak, _peak()), max(update, _peak() - before)
     if layer.topology.nnz < 1:
         raise ConfigurationError(f"topology={name!r} emptied the layer.")
     case = f"layer {width}-{width} at {sparsity:.1%}"
-    return UpdateMemory(case, name, _peak() - empty, _peak() - before, 4 * width * width, seconds)
+    return UpdateMemory(case, name, peak - empty, update, 4 * width * width, seconds)
+
+
+def _settled() -> int:
+    """Resident bytes once free memory is given back; the peak starts anew from there."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
 
 
 def _peak() -> int:
-    """Resident bytes at the process's peak."""
-    status = Path("/proc/self/status")  # on Linux ru_maxrss begins at the parent's
-    if not status.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    """Resident bytes at the highest since :func:`_settled`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

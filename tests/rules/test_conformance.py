@@ -242,10 +242,11 @@ def test_rules_of_single_connections_refuse_blocks(rule: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sparsity", [0.5, 0.9, 0.95])
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("rule", ALL)
+@pytest.mark.parametrize(  # the last would leave less than half a connection in 8
+    ("rule", "sparsity"), [(r, s) for r in ALL for s in (0.5, 0.9, 0.95) if (r, s) != ("nm", 0.95)]
+)
 def test_every_optimizer_type_and_sparsity(
     rule: str, dtype: torch.dtype, optimizer: type[torch.optim.Optimizer], sparsity: float
 ) -> None:
