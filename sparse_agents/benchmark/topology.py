@@ -20,7 +20,7 @@ from sparse_agents.benchmark.replay import fill
 from sparse_agents.control import TopologyController
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import SparseLinear
-from sparse_agents.rules import RULES, make_rule
+from sparse_agents.rules import RULES, TopologyRule, make_rule
 from sparse_agents.runs import make_env
 from sparse_agents.topology import Schedule, Topology, random_edges
 
@@ -30,7 +30,9 @@ MEASURED_INTERVAL = 20
 """Steps between updates while measuring; a multiple of the actor's delay, so that all networks update together."""
 AMORTISED_OVER = 100
 CHOOSE_AMONG_WEIGHTS = ("topkast", "rlx2")
-"""Begin with the largest of a dense layer's weights, which are not to be had where it would not fit."""
+"""Begin with the largest of a dense layer's weights; where it would not fit, values like theirs in random places."""
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"cht, ch2-l3n": ("cht", {"predictor": "ch2-l3n"})}
+"""Rules that are measured with other options, too."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,17 @@ class UpdateMemory:
         return asdict(self)
 
 
-def _agent(rule: str, width: int) -> TD3:
+def _variant(name: str) -> tuple[str, dict[str, Any]]:
+    return VARIANTS.get(name, (name, {}))
+
+
+def _made(name: str) -> TopologyRule:
+    rule, options = _variant(name)
+    return make_rule(rule, **options)
+
+
+def _agent(case: str, width: int) -> TD3:
+    rule, options = _variant(case)
     timing: dict[str, Any] = {}
     if make_rule(rule).timed and rule != "static":
         interval = {"actor": MEASURED_INTERVAL // 2, "critic": MEASURED_INTERVAL}
@@ -96,7 +108,7 @@ def _agent(rule: str, width: int) -> TD3:
         "net_arch": [width, width],
         "sparsity": SPARSITY,
         "topology": rule,
-        "topology_kwargs": timing,
+        "topology_kwargs": timing | options,
         "exclude": exclude,
     }
     model = TD3(
@@ -127,8 +139,8 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
     """Each rule's update in a TD3 agent of two hidden layers at 90% sparsity, beside an agent without one."""
     static = _agent("static", width)
     _step_seconds(static, 10)
-    for name in rules or [name for name in RULES if make_rule(name).dynamic]:
-        rule = make_rule(name)
+    for name in rules or [name for name in (*RULES, *VARIANTS) if _made(name).dynamic]:
+        rule = _made(name)
         model = _agent(name, width)
         case = f"{width}-{width}"
         if not rule.timed:  # once, on the first minibatch of each network
@@ -154,14 +166,14 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
 def update_memory(width: int = 16384, sparsity: float = 0.999, rules: Sequence[str] = ()) -> Iterator[UpdateMemory]:
     """The peak of each rule's update of one wide layer, each in a process of its own. On Linux with glibc only."""
     context = multiprocessing.get_context("spawn")
-    for name in rules or [name for name in RULES if _fits(name)]:
+    for name in rules or [name for name in (*RULES, *VARIANTS) if _fits(name)]:
         with context.Pool(1) as pool:
             yield pool.apply(_one_update, (name, width, sparsity))
 
 
 def _fits(name: str) -> bool:
     """Not those that begin dense, keep dense state, or have nothing to update."""
-    rule = make_rule(name)
+    rule = _made(name)
     return rule.dynamic and not rule.ramps and rule.timed and name != "snfs"
 
 
@@ -173,7 +185,7 @@ def _one_update(name: str, width: int, sparsity: float) -> UpdateMemory:
 
 def _train(name: str, width: int, sparsity: float) -> UpdateMemory:
     generator = torch.Generator().manual_seed(0)
-    rule = make_rule(name, m=1024) if name == "nm" else make_rule(name)
+    rule = make_rule(name, m=1024) if name == "nm" else _made(name)
     count = round((1 - sparsity) * width * width)
     shape = torch.empty(width, width, device="meta")
     if name in CHOOSE_AMONG_WEIGHTS:
@@ -182,6 +194,9 @@ def _train(name: str, width: int, sparsity: float) -> UpdateMemory:
         edges = rule.initial_edges("layer", shape, count, generator)
     empty = _settled()
     layer = SparseLinear(width, width, topology=Topology(edges))
+    if name in CHOOSE_AMONG_WEIGHTS:
+        bound = layer.weight.detach().abs().max()
+        layer.weight.data = layer.weight.sign() * bound * (1 - torch.rand(count, generator=generator) * (1 - sparsity))
     optimizer = torch.optim.Adam(layer.parameters(), fused=True)
     schedule = Schedule(update_interval=2, drop_fraction=0.3)
     controller = TopologyController({"layer": layer}, rule, schedule, seed=0, paths=[{"layer": layer}])

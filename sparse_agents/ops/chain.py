@@ -104,10 +104,10 @@ def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequ
     return y
 
 
-def product_with(edges: Edges) -> Callable[[Tensor], Tensor]:
-    """Multiplication with the adjacency matrix: ``[batch, in_features]`` float64 to ``[batch, out_features]``."""
+def product_with(edges: Edges, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """Multiplication with the adjacency matrix: ``[batch, in_features]`` to ``[batch, out_features]``."""
     chain = Chain([Topology(edges)], [edges.shape], ["identity"], [None])
-    ones = [torch.ones(edges.nnz, dtype=torch.float64, device=edges.col.device)]
+    ones = [torch.ones(edges.nnz, dtype=dtype, device=edges.col.device)]
     return lambda x: apply_chain(chain, x, ones, [None])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -11,11 +11,10 @@ from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import TopologyRule
-from sparse_agents.rules.scores import best_free, largest
+from sparse_agents.rules.resting import Resting
+from sparse_agents.rules.scores import largest, smallest
 from sparse_agents.rules.view import LayerView, Update
-from sparse_agents.topology import Edges, Moment, Rewire, complement, find, merge, union, without
-
-TILE_ELEMENTS = 1 << 20
+from sparse_agents.topology import Edges, Moment, Rewire, complement
 
 
 class TopKAST(TopologyRule):
@@ -26,9 +25,9 @@ class TopKAST(TopologyRule):
     layer; a weight outside B rests as it is. The loss gets λ(‖θ_A‖² + ‖θ_(B∖A)‖²/D)/2 with D the density of A, so that
     a weight of B∖A has to earn its place. The budget is |A|; stored are |B| connections.
 
-    The dense θ is not stored at once. Weights that have left B are remembered by position, 12 bytes each, which in a
-    long run becomes most of the layer; of those never in it the initial value is a hash of their position, uniform
-    below the smallest |θ| that B started with.
+    The dense θ is not stored at once. Weights that have left B are remembered, 12 bytes each, which in a long run
+    becomes most of the layer; of those never in it the initial value is a hash of their position, uniform below the
+    smallest |θ| that B started with.
 
     Args:
         exploration: |B∖A| / |A|.
@@ -58,12 +57,8 @@ class TopKAST(TopologyRule):
 
     def before_step(self, layer: LayerView) -> None:
         """The regulariser's gradient."""
-        notes = layer.memory.other
-        if "ceiling" not in notes:  # before the first step: the weights are the initial ones
-            notes["ceiling"] = layer.weight.abs().min().double()
-            notes["key"] = torch.randint(2**62, (), generator=layer.generator)
-            notes["left"] = torch.empty(0, dtype=torch.int64)
-            notes["value"] = layer.weight.new_empty(0)
+        if not layer.memory.other:  # before the first step: the weights are the initial ones
+            Resting.below(layer.weight, layer.generator).write(layer.memory.other)
         if layer.gradient is None:
             return
         factor = torch.ones_like(layer.weight)
@@ -79,31 +74,23 @@ class TopKAST(TopologyRule):
         edges, notes = layer.edges, layer.memory.other
         if edges.nnz == edges.size:
             return None if edges.active is None else _reuse(layer)
-        ids = torch.cat([edges.ids, notes["left"]])
-        size = torch.cat([layer.weight, notes["value"]]).abs()
-        wanted = edges.nnz - int((size >= notes["ceiling"]).sum())  # those never seen lie below
-        if wanted > 0:
-            unseen = best_free(_initial_tiles(layer), layer, union(edges.ids, notes["left"]), wanted)
-            ids = torch.cat([ids, unseen])
-            size = torch.cat([size, _initial_values(layer, unseen).abs()])
-        chosen = largest(size, edges.nnz)
-        chosen = chosen[ids[chosen].argsort()]
-        rewire = Rewire.to(edges, ids[chosen])
-        return replace(rewire, edges=_in_use(rewire.edges, size[chosen], layer.budget))
+        count, resting = Resting.read(notes).larger_than(layer.weight, edges)
+        resting.write(notes)
+        if count == 0:
+            return _reuse(layer)
+        come, values = resting.largest(count)
+        kept = complement(smallest(layer.weight.abs(), count), edges.nnz)
+        rewire = Rewire.exchange(edges, kept, come, keep_regrown=False)
+        size = rewire.follow(layer.weight)
+        size[rewire.source < 0] = values
+        return replace(rewire, edges=_in_use(rewire.edges, size.abs(), layer.budget))
 
     def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
-        """What weights outside B have kept; and those that leave it now are remembered."""
-        notes = layer.memory.other
-        come = rewire.edges.ids[rewire.source < 0]
-        values = _initial_values(layer, come)
-        place = find(notes["left"], come)
-        back, place = place >= 0, place[place >= 0]
-        values[back] = notes["value"][place]
+        """What weights outside B have kept; those that leave it now are remembered."""
         gone = complement(rewire.source[rewire.source >= 0], layer.edges.nnz)
-        notes["left"], notes["value"] = merge(
-            (without(notes["left"], place), without(notes["value"], place)),
-            (layer.edges.ids[gone], layer.weight[gone]),
-        )
+        resting = Resting.read(layer.memory.other)
+        _, values = resting.largest(len(gone))
+        resting.exchange(len(gone), layer.edges.ids[gone], layer.weight[gone]).write(layer.memory.other)
         return values
 
 
@@ -120,26 +107,3 @@ def _reuse(layer: LayerView) -> Rewire:
     """The same connections, others of them in use."""
     slots = torch.arange(layer.edges.nnz)
     return Rewire(_in_use(layer.edges, layer.weight.abs(), layer.budget), slots, 0, 0)
-
-
-def _initial_values(layer: LayerView, ids: Tensor) -> Tensor:
-    """Of weights never stored, uniform in (−ceiling, ceiling): 53 bits of a hash of the position (SplitMix64)."""
-    z = ids * -7046029254386353131 + layer.memory.other["key"]
-    z = (z ^ _shift(z, 30)) * -4658895280553007687
-    z = (z ^ _shift(z, 27)) * -7723592293110705685
-    bits = _shift(z ^ _shift(z, 31), 11)
-    uniform = (bits.double() + 0.5) * 2.0**-52 - 1.0
-    return (uniform * layer.memory.other["ceiling"]).to(layer.weight.dtype)
-
-
-def _shift(z: Tensor, by: int) -> Tensor:
-    """To the right, zeros coming in."""
-    return (z >> by) & ((1 << (64 - by)) - 1)
-
-
-def _initial_tiles(layer: LayerView) -> Iterator[tuple[int, Tensor]]:
-    rows, cols = layer.edges.shape
-    step = max(1, TILE_ELEMENTS // cols)
-    for first in range(0, rows, step):
-        many = min(step, rows - first)
-        yield first, _initial_values(layer, torch.arange(first * cols, (first + many) * cols)).abs_().view(many, cols)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -37,21 +39,20 @@ def complement(of: Tensor, size: int) -> Tensor:
     return without(torch.arange(size, device=of.device), of)
 
 
-def merge(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Two maps, as (keys, values) by increasing key, in one; no key is in both. Quickest with the shorter one last."""
-    keys, values = zip(one, other, strict=True)
-    place = torch.searchsorted(keys[0], keys[1]) + torch.arange(len(keys[1]), device=keys[1].device)
-    rest = torch.ones(len(keys[0]) + len(keys[1]), dtype=torch.bool, device=place.device)
+def merge(one: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
+    """Two tables, as columns by increasing first column, in one. Quickest with the shorter one last."""
+    place = torch.searchsorted(one[0], other[0], right=True) + torch.arange(len(other[0]), device=other[0].device)
+    rest = torch.ones(len(one[0]) + len(other[0]), dtype=torch.bool, device=place.device)
     rest[place] = False
     others = places(rest)
     merged = []
-    for first, second in (keys, values):
+    for first, second in zip(one, other, strict=True):
         both = first.new_empty(len(rest))
         both[others], both[place] = first, second
         merged.append(both)
-    return merged[0], merged[1]
+    return merged
 
 
 def union(one: Tensor, other: Tensor) -> Tensor:
     """Of two sets that have nothing in common."""
-    return merge((one, one), (other, other))[0]
+    return merge([one], [other])[0]

@@ -247,8 +247,8 @@ def nm(net: Dense, m: int = 8) -> None:
         net.become(i, mask)
 
 
-def ch3_l3(mask: Tensor) -> Tensor:
-    """CH3-L3p of every absent pair, by enumerating paths u – z1 – z2 – v; mask is [outputs, inputs]."""
+def paths_of_three(mask: Tensor, by_nodes: bool) -> Tensor:
+    """CH3-L3p or CH2-L3n of every absent pair, by enumerating paths u – z1 – z2 – v; mask is [outputs, inputs]."""
     rows, cols = mask.shape
     inputs_of = [set(mask[r].nonzero().flatten().tolist()) for r in range(rows)]
     outputs_of = [set(mask[:, c].nonzero().flatten().tolist()) for c in range(cols)]
@@ -259,14 +259,17 @@ def ch3_l3(mask: Tensor) -> Tensor:
                 continue
             paths = [(z1, z2) for z1 in outputs_of[u] for z2 in inputs_of[v] if z2 in inputs_of[z1]]
             local1, local2 = {z1 for z1, _ in paths}, {z2 for _, z2 in paths}
-            for z1, z2 in paths:
-                external1 = len(inputs_of[z1] - local2 - {u})
-                external2 = len(outputs_of[z2] - local1 - {v})
-                score[v, u] += 1 / math.sqrt((1 + external1) * (1 + external2))
+            external1 = {z1: len(inputs_of[z1] - local2 - {u}) for z1 in local1}
+            external2 = {z2: len(outputs_of[z2] - local1 - {v}) for z2 in local2}
+            if by_nodes:
+                score[v, u] += sum((1 + len(inputs_of[z1] & local2)) / (1 + external1[z1]) for z1 in local1)
+                score[v, u] += sum((1 + len(outputs_of[z2] & local1)) / (1 + external2[z2]) for z2 in local2)
+            else:
+                score[v, u] += sum(1 / math.sqrt((1 + external1[a]) * (1 + external2[b])) for a, b in paths)
     return score
 
 
-def cht(net: Dense) -> None:
+def cht(net: Dense, by_nodes: bool = False) -> None:
     for i in net.layers():
         if net.full(i):
             continue
@@ -274,7 +277,7 @@ def cht(net: Dense) -> None:
         if count == 0:
             continue
         survivors = net.masks[i] & ~smallest_weights(net, i, count)
-        score = ch3_l3(survivors).round(decimals=12)  # equal sums of another order are ties
+        score = paths_of_three(survivors, by_nodes).round(decimals=12)  # equal sums of another order are ties
         best = [p for p in ranked(score, ~survivors, largest=True) if score.flatten()[p] > 0][:count]
         grown = at(survivors, best)
         grown |= random_free(survivors | grown, count - len(best), net.generator)

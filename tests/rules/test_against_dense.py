@@ -27,6 +27,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], Update]] = {
     "ctre, seq": ("ctre", {"variant": "seq"}, lambda net: dense.ctre(net, variant="seq")),
     "nm, m = 4": ("nm", {"m": 4}, lambda net: dense.nm(net, m=4)),
     "synflow, 7 rounds": ("synflow", {"rounds": 7}, lambda net: dense.synflow(net, rounds=7)),
+    "cht, ch2-l3n": ("cht", {"predictor": "ch2-l3n"}, lambda net: dense.cht(net, by_nodes=True)),
     "deepr, wild": ("deepr", {"l1": 0.05, "noise": 0.01, "update_interval": 1}, dense.deepr),
 }
 

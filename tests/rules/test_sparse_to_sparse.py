@@ -23,10 +23,11 @@ from sparse_agents.rules import (
     SRigL,
     Static,
     TopKAST,
+    link_prediction,
     make_rule,
 )
-from sparse_agents.rules.cht import path_scores
-from sparse_agents.topology import Edges
+from sparse_agents.rules.link_prediction import Predictor, node_scores, path_scores
+from sparse_agents.topology import Edges, random_edges
 
 
 def test_static_stays() -> None:
@@ -293,9 +294,9 @@ def test_nm_static_never_updates() -> None:
 # ------------------------------------------------------------------ CHT
 
 
-def scores(mask: list[list[int]]) -> list[list[float]]:
+def scores(mask: list[list[int]], predictor: Predictor = path_scores) -> list[list[float]]:
     edges = Edges.from_mask(torch.tensor(mask, dtype=torch.bool))
-    return torch.cat([tile for _first, tile in path_scores(edges)]).tolist()  # type: ignore[no-any-return]
+    return torch.cat([tile for _first, tile in predictor(edges, torch.float64)]).tolist()  # type: ignore[no-any-return]
 
 
 def test_ch3_l3p_of_a_single_path() -> None:
@@ -313,8 +314,34 @@ def test_ch3_l3p_adds_paths() -> None:
     assert scores([[1, 1], [1, 1], [0, 1]])[2][0] == pytest.approx(2.0)
 
 
-def test_ch3_l3p_without_a_path_is_zero() -> None:
-    assert scores([[1, 0], [0, 1]])[1][0] == 0
+@pytest.mark.parametrize("predictor", [path_scores, node_scores])
+def test_without_a_path_the_score_is_zero(predictor: Predictor) -> None:
+    assert scores([[1, 0], [0, 1]], predictor)[1][0] == 0
+
+
+def test_ch2_l3n_of_a_single_path() -> None:
+    """Two inner nodes, one link between them: (1 + 1)/1 each."""
+    assert scores([[1, 1], [0, 1]], node_scores)[1][0] == pytest.approx(4.0)
+
+
+def test_ch2_l3n_counts_links_within_and_outside() -> None:
+    """Output 0 has one link within and two outside, input 1 one within and one outside: 2/3 + 2/2."""
+    assert scores([[1, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]], node_scores)[1][0] == pytest.approx(5 / 3)
+
+
+def test_ch2_l3n_counts_a_node_once_however_many_paths_it_is_on() -> None:
+    """Outputs 0 and 1 have a link within each, input 1 has both: 2 + 2 + 3."""
+    assert scores([[1, 1], [1, 1], [0, 1]], node_scores)[2][0] == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("predictor", [path_scores, node_scores])
+def test_scores_do_not_depend_on_the_tiles(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = random_edges((23, 17), 90, torch.Generator().manual_seed(0))
+    whole = torch.cat([tile for _first, tile in predictor(edges, torch.float64)])
+    monkeypatch.setattr(link_prediction, "TILE_ELEMENTS", 100)
+    tiles = list(predictor(edges, torch.float64))
+    assert len(tiles) > 3
+    assert torch.allclose(torch.cat([tile for _first, tile in tiles])[~edges.mask()], whole[~edges.mask()])
 
 
 def test_cht_grows_what_the_paths_predict() -> None:
@@ -339,9 +366,10 @@ def kast(weights: list[list[float | None]], budget: int, ceiling: float) -> Laye
     layer = view(weights, budget=budget)
     layer.memory.other.update(
         ceiling=torch.tensor(ceiling).double(),
+        level=torch.tensor(ceiling).double(),
         key=torch.tensor(0),
-        left=torch.empty(0, dtype=torch.int64),
-        value=torch.empty(0, dtype=torch.float64),
+        ids=torch.empty(0, dtype=torch.int64),
+        values=torch.empty(0, dtype=torch.float64),
     )
     return layer
 
@@ -363,11 +391,13 @@ def test_topkast_remembers_what_has_left() -> None:
     assert (0, 3) not in places(rewire)
     (come,) = rule.new_weights(layer, rewire).tolist()
     assert 0.01 < abs(come) < 0.1
-    assert layer.memory.other["left"].tolist() == [3]
-    assert layer.memory.other["value"].tolist() == [0.01]
+    resting = layer.memory.other
+    assert 3 in resting["ids"]
+    assert 0.01 in resting["values"]
     later = LayerView("layer", rewire.edges, torch.tensor([0.9, 0.8, 0.7, 1e-9]).double(), layer.probe,
                       layer.generator, 4, 2, memory=layer.memory)  # fmt: skip
-    layer.memory.other["ceiling"] = torch.tensor(1e-6).double()
+    (still,) = {4, 5} - set(rewire.edges.ids.tolist())
+    resting.update(ids=torch.tensor([still, 3]), values=torch.tensor([1e-8, 0.01], dtype=torch.float64))
     (back,) = update(rule, later)
     assert back is not None
     assert (0, 3) in places(back)
