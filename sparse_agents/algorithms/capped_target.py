@@ -8,7 +8,7 @@ import torch
 from stable_baselines3.common.utils import polyak_update
 from torch import Tensor, nn
 
-from sparse_agents.nn import SparseLinear, sparse_layers
+from sparse_agents.nn import SparseLayer, sparse_layers
 from sparse_agents.topology import Edges, ascending, different
 
 
@@ -26,7 +26,7 @@ class CappedTargets:
     """
 
     def __init__(self, networks: Mapping[nn.Module, nn.Module]) -> None:
-        self._sparse: list[tuple[SparseLinear, SparseLinear]] = []
+        self._sparse: list[tuple[SparseLayer, SparseLayer]] = []
         online_rest: list[Tensor] = []
         target_rest: list[Tensor] = []
         for online, target in networks.items():
@@ -48,7 +48,7 @@ class CappedTargets:
             target.weight.data = weight
 
 
-def _others(module: nn.Module, sparse: Iterable[SparseLinear]) -> list[Tensor]:
+def _others(module: nn.Module, sparse: Iterable[SparseLayer]) -> list[Tensor]:
     """Parameters but the sparse weights: biases and dense layers."""
     excluded = {id(layer.weight) for layer in sparse}
     return [p for p in module.parameters() if id(p) not in excluded]

@@ -14,7 +14,14 @@ from torch import nn
 from sparse_agents.benchmark.replay import fill
 from sparse_agents.benchmark.rivals import bare_dense, dense_network, forward_backward, rivals, with_layers
 from sparse_agents.benchmark.timing import Record, compare
-from sparse_agents.nn import SparseLinear, SparseSequential, linear_layers, random_topologies, replace_linear
+from sparse_agents.nn import (
+    SparseLinear,
+    SparseSequential,
+    dense_layers,
+    matrix_shape,
+    random_topologies,
+    replace_layers,
+)
 from sparse_agents.ops import NativeNetwork, select_isa, supported_isas
 from sparse_agents.runs import gradient_step_seconds, make_env
 from sparse_agents.topology import Budget, Edges, allocate, random_edges
@@ -69,13 +76,13 @@ def sparse_network(widths: Sequence[int], sparsity: float) -> tuple[nn.Sequentia
     """A dense network and its sparse twin: hidden layers of uniform density, the head dense."""
     dense = dense_network(widths)
     sparse = copy.deepcopy(dense)
-    layers = linear_layers(sparse)
+    layers = dense_layers(sparse)
     hidden = list(layers)[:-1]
-    shapes = {name: (layers[name].out_features, layers[name].in_features) for name in hidden}
+    shapes = {name: matrix_shape(layers[name]) for name in hidden}
     connections = allocate(Budget(shapes, sparsity), "uniform")
     head = list(layers)[-1]
     connections[head] = layers[head].weight.numel()
-    replace_linear(sparse, random_topologies(layers, connections, torch.Generator().manual_seed(0)))
+    replace_layers(sparse, random_topologies(layers, connections, torch.Generator().manual_seed(0)))
     assert isinstance(sparse, SparseSequential)
     return dense, sparse
 

@@ -14,7 +14,7 @@ from sparse_agents.callbacks.dormant import dormant_fractions
 from sparse_agents.callbacks.exploration import Exploration
 from sparse_agents.control import TopologyController
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.nn import SparseLinear
+from sparse_agents.nn import SparseLayer
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.topology import Rewire
 
@@ -83,7 +83,7 @@ class SparsityCallback(BaseCallback):
         for controller in self._controllers.values():
             controller.listeners.remove(self._rewired)
 
-    def _rewired(self, name: str, layer: SparseLinear, rewire: Rewire) -> None:
+    def _rewired(self, name: str, layer: SparseLayer, rewire: Rewire) -> None:
         self._exploration[name].add(rewire.edges)
         self._exchanged[name][0] += rewire.dropped
         self._exchanged[name][1] += rewire.grown
@@ -125,13 +125,13 @@ class SparsityCallback(BaseCallback):
         self.logger.record(key, value, exclude=("stdout", "log"))
 
     def _record_flops(self) -> None:
-        networks = self._policy.networks()
+        parts = self._policy.parts()
         for name, controller in self._controllers.items():
             steps = controller.steps - self._counted[name]
             self._counted[name] += steps
             samples = steps * int(getattr(self.model, "batch_size", 0))
-            for member in networks[name].members:
-                present, dense = member.weights()
+            for part in (part for part in parts if part.optimizer == name):
+                present, dense = part.weights()
                 self.flops += FLOPS_PER_CONNECTION * present * samples
                 self.dense_flops += FLOPS_PER_CONNECTION * dense * samples
         if self.dense_flops:
@@ -143,9 +143,8 @@ class SparsityCallback(BaseCallback):
         if not self.dormant_batch or not isinstance(buffer, ReplayBuffer) or buffer.size() == 0:
             return
         activations: dict[str, nn.Module] = {}
-        for network in self._policy.networks().values():
-            for member in network.members:
-                activations |= member.hidden_activations()
+        for part in self._policy.parts():
+            activations |= part.hidden_activations()
         data = self._recent(buffer)
         fractions = dormant_fractions(activations, lambda: self._policy.run_networks(data.observations, data.actions))
         for name, fraction in fractions.items():

@@ -10,7 +10,7 @@ from torch import nn
 
 from sparse_agents.control.optimizer_state import holds, learning_rate, map_moments
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.nn import SparseLinear
+from sparse_agents.nn import SparseLayer
 from sparse_agents.ops import CurvatureProbe
 from sparse_agents.rules import LayerView, Memory, TopologyRule, Update
 from sparse_agents.topology import Rewire, Schedule
@@ -18,7 +18,7 @@ from sparse_agents.topology import Rewire, Schedule
 NEVER = -1
 """Stands for no ``end`` in saved states."""
 
-RewireListener = Callable[[str, SparseLinear, Rewire], None]
+RewireListener = Callable[[str, SparseLayer, Rewire], None]
 
 
 class TopologyController(nn.Module):
@@ -44,14 +44,14 @@ class TopologyController(nn.Module):
 
     def __init__(
         self,
-        layers: Mapping[str, SparseLinear],
+        layers: Mapping[str, SparseLayer],
         rule: TopologyRule,
         schedule: Schedule | None,
         *,
         seed: int,
-        followers: Mapping[str, Sequence[SparseLinear]] | None = None,
+        followers: Mapping[str, Sequence[SparseLayer]] | None = None,
         budgets: Mapping[str, int] | None = None,
-        paths: Sequence[Mapping[str, SparseLinear | nn.Linear]] = (),
+        paths: Sequence[Mapping[str, SparseLayer | nn.Linear | nn.Conv2d]] = (),
     ) -> None:
         super().__init__()
         if rule.dynamic and schedule is None:
@@ -201,10 +201,10 @@ class TopologyController(nn.Module):
             self._check_backward()
             return False
         fixed = {
-            name: layer.weight.detach()
+            name: layer.weight.detach().flatten(1)
             for path in self.paths
             for name, layer in path.items()
-            if isinstance(layer, nn.Linear)
+            if not isinstance(layer, SparseLayer)
         }
         update = Update(
             views, self.schedule.at(step), self.generator, self.memory, [tuple(path) for path in self.paths], fixed

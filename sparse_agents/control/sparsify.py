@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.nn import check_patterns, linear_layers, replace_linear
+from sparse_agents.nn import DenseLayer, check_patterns, dense_layers, matrix_shape, replace_layers
 from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
 
@@ -65,10 +65,10 @@ def sparsify(
     optimizer: torch.optim.Optimizer | None = None,
     seed: int | None = None,
 ) -> TopologyController:
-    """Replace the linear layers of ``module`` by sparse ones, in place.
+    """Replace the linear and convolutional layers of ``module`` by sparse ones, in place.
 
     Args:
-        module: any module; its ``nn.Linear`` children are converted, at any depth.
+        module: any module; its ``nn.Linear`` and ``nn.Conv2d`` children are converted, at any depth.
         sparsity: fraction of absent connections over all layers counted, in [0, 1).
         topology: a rule's name, see ``sparse_agents.rules.RULES``.
         topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end`` and the rule's own
@@ -90,16 +90,17 @@ def sparsify(
         The controller. Unless ``optimizer`` was given, call ``controller.attach(optimizer)``.
     """
     exclude = tuple(exclude)
-    everything = linear_layers(module)
+    everything = dense_layers(module)
     check_patterns("exclude", exclude, everything)
     if not isinstance(distribution, str):
         check_patterns("distribution", distribution, everything)
-    layers = linear_layers(module, exclude)
+    layers = dense_layers(module, exclude)
     _check_layers(module, layers)
     rule, schedule = split_options(topology, topology_kwargs, lambda _, kind: kind.published)
-    shapes = {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
-    weights = {name: layer.weight.detach() for name, layer in layers.items()}
-    budgets = allocate(Budget(shapes, sparsity, frozenset(dense), weights=weights), distribution)
+    shapes = {name: matrix_shape(layer) for name, layer in layers.items()}
+    weights = {name: layer.weight.detach().flatten(1) for name, layer in layers.items()}
+    sizes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+    budgets = allocate(Budget(sizes, sparsity, frozenset(dense), weights=weights), distribution)
     seed = int(torch.randint(2**62, ())) if seed is None else seed
     if paths is None:
         paths = [list(layers)] if _is_chain(shapes) else []
@@ -107,9 +108,9 @@ def sparsify(
         raise unknown("linear layer in paths", name, layers)
     check_outputs(rule, {path[-1] for path in paths}, budgets, shapes, "dense")
     topologies = initial_topologies(rule, weights, budgets, torch.Generator().manual_seed(seed))
-    replaced = replace_linear(module, topologies, weight_init)
+    replaced = replace_layers(module, topologies, weight_init)
     for follower in followers:
-        replace_linear(follower, topologies, weight_init)
+        replace_layers(follower, topologies, weight_init)
     now = {name: module.get_submodule(name) for name in layers}
     controller = TopologyController(
         {name: now[name] for name in topologies},  # type: ignore[misc]
@@ -131,12 +132,12 @@ def _is_chain(shapes: Mapping[str, tuple[int, int]]) -> bool:
     return all(below[0] == above[1] for below, above in pairwise(shapes.values()))
 
 
-def _check_layers(module: nn.Module, layers: Mapping[str, nn.Linear]) -> None:
+def _check_layers(module: nn.Module, layers: Mapping[str, DenseLayer]) -> None:
     """Raises ConfigurationError for what cannot be made sparse."""
     if not layers:
-        raise ConfigurationError(f"{type(module).__name__} has no linear layer to make sparse.")
+        raise ConfigurationError(f"{type(module).__name__} has no linear or convolutional layer to make sparse.")
     if "" in layers:
-        raise ConfigurationError("A linear layer cannot be replaced in place. Wrap it: nn.Sequential(layer).")
+        raise ConfigurationError("A layer cannot be replaced in place. Wrap it: nn.Sequential(layer).")
     owner: dict[Tensor, str] = {}
     for name, layer in layers.items():
         other = owner.setdefault(layer.weight, name)

@@ -1,26 +1,38 @@
 """Sparse modules and the way from dense ones to them and back."""
 
+from sparse_agents.nn.conv import SparseConv2d
 from sparse_agents.nn.convert import (
     WEIGHT_INITS,
+    DenseLayer,
     check_patterns,
+    dense_layers,
     densify,
-    linear_layers,
+    is_dense_layer,
+    matches,
+    matrix_shape,
     random_topologies,
-    replace_linear,
+    replace_layers,
     sparse_layers,
 )
+from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.sequential import SparseSequential, fuse
 
 __all__ = [
     "WEIGHT_INITS",
+    "DenseLayer",
+    "SparseConv2d",
+    "SparseLayer",
     "SparseLinear",
     "SparseSequential",
     "check_patterns",
+    "dense_layers",
     "densify",
     "fuse",
-    "linear_layers",
+    "is_dense_layer",
+    "matches",
+    "matrix_shape",
     "random_topologies",
-    "replace_linear",
+    "replace_layers",
     "sparse_layers",
 ]

@@ -6,14 +6,19 @@ import copy
 import math
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
+from typing import TypeGuard
 
 import torch
 from torch import nn
 
 from sparse_agents.errors import unknown
+from sparse_agents.nn.conv import SparseConv2d, convertible
+from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.sequential import SparseSequential, fuse
 from sparse_agents.topology import Topology, random_edges
+
+DenseLayer = nn.Linear | nn.Conv2d
 
 
 def _scaled(rows: int, cols: int, nnz: int) -> float:
@@ -30,8 +35,8 @@ def _inherit(rows: int, cols: int, nnz: int) -> float:
 WEIGHT_INITS = {"scaled": _scaled, "inherit": _inherit}
 
 
-def linear_layers(module: nn.Module, exclude: Iterable[str] = (), prefix: str = "") -> dict[str, nn.Linear]:
-    """Plain linear layers below ``module`` by name, in order, but those matching a pattern of ``exclude``.
+def dense_layers(module: nn.Module, exclude: Iterable[str] = (), prefix: str = "") -> dict[str, DenseLayer]:
+    """Plain linear and convolutional layers below ``module`` by name, in order, but those matching a pattern.
 
     ``prefix``: what stands before the name for the patterns.
     """
@@ -39,8 +44,23 @@ def linear_layers(module: nn.Module, exclude: Iterable[str] = (), prefix: str = 
     return {
         name: child
         for name, child in module.named_modules()
-        if type(child) is nn.Linear and not any(fnmatchcase(prefix + name, pattern) for pattern in patterns)
+        if is_dense_layer(child) and not matches(prefix + name, patterns)
     }
+
+
+def is_dense_layer(module: nn.Module) -> TypeGuard[DenseLayer]:
+    """Whether it can be made sparse. Exactly torch's own: a subclass may compute something else."""
+    return type(module) is nn.Linear or (type(module) is nn.Conv2d and convertible(module))
+
+
+def matrix_shape(layer: DenseLayer) -> tuple[int, int]:
+    """``(outputs, inputs)`` of the graph that takes its place."""
+    return layer.weight.shape[0], layer.weight[0].numel()
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits any pattern, as in shells."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def check_patterns(option: str, patterns: Iterable[str], names: Collection[str]) -> None:
@@ -54,25 +74,25 @@ def check_patterns(option: str, patterns: Iterable[str], names: Collection[str])
             raise unknown(f"layer in {option}", pattern, names)
 
 
-def sparse_layers(module: nn.Module) -> dict[str, SparseLinear]:
+def sparse_layers(module: nn.Module) -> dict[str, SparseLayer]:
     """Sparse layers below ``module`` by name, in order."""
-    return {name: child for name, child in module.named_modules() if isinstance(child, SparseLinear)}
+    return {name: child for name, child in module.named_modules() if isinstance(child, SparseLayer)}
 
 
 def random_topologies(
-    layers: Mapping[str, nn.Linear], connections: Mapping[str, int], generator: torch.Generator
+    layers: Mapping[str, DenseLayer], connections: Mapping[str, int], generator: torch.Generator
 ) -> dict[str, Topology]:
     """A random topology with the given number of connections for each layer."""
     return {
-        name: Topology(random_edges((layers[name].out_features, layers[name].in_features), count, generator))
+        name: Topology(random_edges(matrix_shape(layers[name]), count, generator))
         for name, count in connections.items()
     }
 
 
-def replace_linear(
+def replace_layers(
     module: nn.Module, topologies: Mapping[str, Topology], weight_init: str = "inherit"
 ) -> dict[torch.Tensor, nn.Parameter]:
-    """Replace the named linear layers of ``module`` by sparse ones, in place.
+    """Replace the named dense layers of ``module`` by sparse ones, in place.
 
     Returns:
         Old parameter to new one, for optimizers and whoever else holds them.
@@ -82,22 +102,27 @@ def replace_linear(
     replaced: dict[torch.Tensor, nn.Parameter] = {}
     swaps: dict[nn.Module, nn.Module] = {}
     for name, topology in topologies.items():
-        linear = module.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
+        dense = module.get_submodule(name)
         scale = WEIGHT_INITS[weight_init](*topology.shape, topology.nnz)
-        sparse = swaps[linear] = SparseLinear.from_dense(linear, topology, scale)
-        replaced[linear.weight] = sparse.weight
-        if linear.bias is not None and sparse.bias is not None:
-            replaced[linear.bias] = sparse.bias
+        sparse = swaps[dense] = _sparse(dense, topology, scale)
+        for parameter, old in dense.named_parameters():
+            replaced[old] = sparse.get_parameter(parameter)
     _swap(module, swaps)
     fuse(module)
     return replaced
 
 
+def _sparse(dense: nn.Module, topology: Topology, scale: float) -> SparseLayer:
+    if isinstance(dense, nn.Conv2d):
+        return SparseConv2d.from_dense(dense, topology, scale)
+    assert isinstance(dense, nn.Linear)
+    return SparseLinear.from_dense(dense, topology, scale)
+
+
 def densify(module: nn.Module) -> nn.Module:
     """A copy with every sparse layer dense again, computing the same function."""
     dense = copy.deepcopy(module)
-    if isinstance(dense, SparseLinear):
+    if isinstance(dense, SparseLayer):
         return dense.to_dense()
     _swap(dense, {layer: layer.to_dense() for layer in sparse_layers(dense).values()})
     for part in dense.modules():

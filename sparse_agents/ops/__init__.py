@@ -4,7 +4,7 @@ from sparse_agents.ops.chain import Chain, apply_chain, product_with
 from sparse_agents.ops.curvature import CurvatureProbe
 from sparse_agents.ops.library import BackendInfo, backend_info, select_isa, supported_isas
 from sparse_agents.ops.native import ACTIVATIONS, MAX_LAYERS, NativeNetwork
-from sparse_agents.ops.probe import GradientProbe
+from sparse_agents.ops.probe import DenseGrad, GradientProbe
 
 __all__ = [
     "ACTIVATIONS",
@@ -12,6 +12,7 @@ __all__ = [
     "BackendInfo",
     "Chain",
     "CurvatureProbe",
+    "DenseGrad",
     "GradientProbe",
     "NativeNetwork",
     "apply_chain",

@@ -20,6 +20,30 @@ class Pair(NamedTuple):
     grad: Tensor  # [out_features, samples], of the output before the activation
     y: Tensor  # [out_features, samples], after it
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.grad.shape[0], self.x.shape[0]
+
+    def rows(self, first: int, last: int) -> Tensor:
+        """Of the dense gradient."""
+        return self.grad[first:last] @ self.x.t()
+
+
+class DenseGrad(NamedTuple):
+    """What one backward says of a layer whose weights were laid out as a matrix anyway."""
+
+    matrix: Tensor  # [out_features, in_features]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def rows(self, first: int, last: int) -> Tensor:
+        return self.matrix[first:last].clone()
+
+
+Caught = Pair | DenseGrad
+
 
 class GradientProbe:
     """Catches a layer's inputs and output gradients while armed.
@@ -32,8 +56,8 @@ class GradientProbe:
 
     def __init__(self) -> None:
         self.armed = False
-        self._pairs: list[Pair] = []
-        self._pending: list[tuple[int, Pair]] = []
+        self._pairs: list[Caught] = []
+        self._pending: list[tuple[int, Caught]] = []
         self._fresh = True
         self._version = -1
         self._handle: torch.utils.hooks.RemovableHandle | None = None
@@ -52,7 +76,7 @@ class GradientProbe:
             self._handle.remove()
             self._handle = None
 
-    def record(self, weight: Tensor, pair: Pair) -> None:
+    def record(self, weight: Tensor, pair: Caught) -> None:
         """From within a backward."""
         zeroed = weight.grad is not None and weight.grad._version != self._version and not bool(weight.grad.any())
         self._fresh = weight.grad is None or zeroed
@@ -69,7 +93,7 @@ class GradientProbe:
         self._version = weight.grad._version
 
     @property
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[Caught]:
         return self._pairs
 
     def activations(self) -> tuple[Tensor, Tensor]:
@@ -77,7 +101,13 @@ class GradientProbe:
 
         Outputs with the activation that was computed in one operation with the layer.
         """
-        return torch.cat([pair.x for pair in self._pairs], 1), torch.cat([pair.y for pair in self._pairs], 1)
+        pairs = [pair for pair in self._pairs if isinstance(pair, Pair)]
+        if len(pairs) < len(self._pairs):
+            raise ConfigurationError(
+                "This rule compares the activations of units, and a convolution shares its weights among many. Leave "
+                "convolutions dense with `exclude`, or choose another rule."
+            )
+        return torch.cat([pair.x for pair in pairs], 1), torch.cat([pair.y for pair in pairs], 1)
 
     def tiles(self, multiple: int = 1) -> Iterator[tuple[int, Tensor]]:
         """The dense gradient in blocks of whole rows: ``(first row, [rows, in_features])``.
@@ -89,12 +119,12 @@ class GradientProbe:
             raise ConfigurationError(
                 "No dense gradient was caught. A rule that reads it says `needs_dense_gradient = True`."
             )
-        rows, cols = self._pairs[0].grad.shape[0], self._pairs[0].x.shape[0]
+        rows, cols = self._pairs[0].shape
         step = max(1, TILE_ELEMENTS // (cols * multiple)) * multiple
         for first in range(0, rows, step):
             block = torch.zeros(0)
             for index, pair in enumerate(self._pairs):
-                part = pair.grad[first : first + step] @ pair.x.t()
+                part = pair.rows(first, min(first + step, rows))
                 block = part if index == 0 else block + part
             yield first, block
 

@@ -1,29 +1,35 @@
-"""Sparse policy classes, importable by name, and their aliases in Stable-Baselines3."""
+"""Sparse policy classes, importable by name, and their aliases in Stable-Baselines3.
 
-from stable_baselines3 import DDPG, SAC, TD3
-from stable_baselines3.common.base_class import BaseAlgorithm
+For every policy of every algorithm there is one: ``SparseTD3Policy``, ``SparseTD3CnnPolicy``,
+``SparsePPOMultiInputPolicy`` and so on; those of sb3-contrib's algorithms where it is installed.
+"""
 
-from sparse_agents.policies.actor_critic import SparseSACPolicy, SparseTD3Policy
+from typing import Any
+
 from sparse_agents.policies.base import TOPOLOGY_DEFAULTS, SparsePolicyMixin
-
-ALIASES: dict[type[BaseAlgorithm], dict[str, type]] = {
-    TD3: {"SparseMlpPolicy": SparseTD3Policy},
-    DDPG: {"SparseMlpPolicy": SparseTD3Policy},
-    SAC: {"SparseMlpPolicy": SparseSACPolicy},
-}
+from sparse_agents.policies.parts import Part
+from sparse_agents.policies.registry import ALIASES, CLASSES, LAYOUTS, register_aliases
 
 
-def register_aliases() -> None:
-    """Make ``"SparseMlpPolicy"`` known to the algorithms. Importing ``sparse_agents`` does it."""
-    for algorithm, aliases in ALIASES.items():
-        algorithm.policy_aliases.update(aliases)
+def __getattr__(name: str) -> Any:
+    if name in CLASSES:
+        return CLASSES[name]
+    hint = ""
+    if any(name.startswith(f"Sparse{algorithm}") for algorithm in LAYOUTS["sb3_contrib"]):
+        hint = " Its algorithm is in sb3-contrib: pip install sparse-agents[contrib]."
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *CLASSES])
 
 
 __all__ = [
     "ALIASES",
+    "CLASSES",
+    "LAYOUTS",
     "TOPOLOGY_DEFAULTS",
+    "Part",
     "SparsePolicyMixin",
-    "SparseSACPolicy",
-    "SparseTD3Policy",
     "register_aliases",
 ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -20,7 +19,17 @@ from sparse_agents.control import (
     swap_parameters,
 )
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.nn import SparseLinear, check_patterns, linear_layers, replace_linear
+from sparse_agents.nn import (
+    DenseLayer,
+    SparseLayer,
+    check_patterns,
+    is_dense_layer,
+    matches,
+    matrix_shape,
+    replace_layers,
+    sparse_layers,
+)
+from sparse_agents.policies.parts import Part
 from sparse_agents.rules import TopologyRule, overlay
 from sparse_agents.topology import Budget, Distribution, Topology, allocate
 
@@ -28,74 +37,6 @@ from sparse_agents.topology import Budget, Distribution, Topology, allocate
 TOPOLOGY_DEFAULTS: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 0.05, "schedule": "constant"}
 # A policy does not know how long it will be trained, and rules that change the number of connections need an end.
 RAMP_END = 100_000
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network with a sparsity of its own: an actor, or one of several critics.
-
-    Attributes:
-        prefix: its name within the policy, for layer names such as ``critic.qf0.2``.
-        online: the network that is trained.
-        target: its target network, of the same layers; None where the algorithm has none.
-        outputs: names of the layers that ``dense_output`` keeps dense.
-    """
-
-    prefix: str
-    online: nn.Module
-    target: nn.Module | None
-    outputs: Sequence[str]
-
-    def hidden_activations(self) -> dict[str, nn.Module]:
-        """The activation modules behind hidden layers, by full name: those before the first output layer."""
-        found: dict[str, nn.Module] = {}
-        after_linear = False
-        for name, module in self.online.named_modules():
-            if name in self.outputs:
-                break
-            if next(module.children(), None) is not None and not isinstance(module, SparseLinear):
-                continue
-            if isinstance(module, Topology):
-                continue
-            if after_linear and not isinstance(module, SparseLinear | nn.Linear):
-                found[f"{self.prefix}.{name}"] = module
-            after_linear = isinstance(module, SparseLinear | nn.Linear)
-        return found
-
-    def weights(self) -> tuple[int, int]:
-        """Connections of its weight matrices now, and those of the dense network. Biases are not counted."""
-        present = dense = 0
-        for module in self.online.modules():
-            if isinstance(module, SparseLinear):
-                present, dense = present + module.topology.nnz, dense + module.topology.edges.size
-            elif isinstance(module, nn.Linear):
-                present, dense = present + module.weight.numel(), dense + module.weight.numel()
-        return present, dense
-
-    def paths(self) -> list[dict[str, SparseLinear | nn.Linear]]:
-        """From the input to each output layer, through all the others in order, by full name."""
-        layers = {
-            name: module for name, module in self.online.named_modules() if isinstance(module, SparseLinear | nn.Linear)
-        }
-        trunk = {f"{self.prefix}.{n}": layer for n, layer in layers.items() if n not in self.outputs}
-        return [{**trunk, f"{self.prefix}.{n}": layers[n]} for n in self.outputs]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What one optimizer trains."""
-
-    optimizer: torch.optim.Optimizer
-    members: Sequence[Member]
-
-
-@dataclass(frozen=True)
-class _Converted:
-    """Of one member: its sparse layers, its target's, and the connections each is to have; by full name."""
-
-    online: dict[str, SparseLinear]
-    followers: dict[str, SparseLinear]
-    budgets: dict[str, int]
 
 
 class SparsePolicyMixin:
@@ -111,7 +52,8 @@ class SparsePolicyMixin:
     Args:
         sparsity: fraction of absent connections of each network, over its weight matrices; a number
             or one by network, ``{"actor": 0.9, "critic": 0.85}``.
-        topology: a rule, see ``sparse_agents.rules.RULES``.
+        topology: a rule, see ``sparse_agents.rules.RULES``; ``"set"`` by default, ``"static"`` where the algorithm
+            does not train by an optimizer.
         topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end``, in steps of the
             optimizer that owns the layer, each a value or one by network; ``block_size``; and the rule's own
             options. By default 1000, 0.05, constant, and no end, but 100,000 for rules that change the number
@@ -123,7 +65,8 @@ class SparsePolicyMixin:
         lambdas: for ``distribution="lambda_er"``.
         dense_output: keep output layers dense; they count in the sparsity.
         weight_init: ``"scaled"`` or ``"inherit"``.
-        exclude: name patterns of layers that stay dense and are not counted, such as ``"critic.*.0"``.
+        include: name patterns of layers to make sparse; others stay dense and are not counted.
+        exclude: name patterns of layers, among those, that stay dense and are not counted, such as ``"critic.*.0"``.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
@@ -131,21 +74,23 @@ class SparsePolicyMixin:
     """
 
     topology_controllers: nn.ModuleDict
+    bypasses_optimizer: ClassVar[str] = ""
+    """Why no optimizer step tells of every change of the weights; such a policy keeps its topology."""
     _sparse_kwargs: dict[str, Any]
-    _not_converted: Sequence[str] = ()
-    """Name patterns of layers that this policy never converts nor counts."""
+    _dense_kwargs: dict[str, Any]
 
     def __init__(
         self,
         *args: Any,
         sparsity: float | Mapping[str, float] | None = 0.9,
-        topology: str = "set",
+        topology: str | None = None,
         topology_kwargs: Mapping[str, Any] | None = None,
         distribution: Distribution = "erk",
         actor_share: float | None = None,
         lambdas: Sequence[float] = (),
         dense_output: bool = False,
         weight_init: str = "scaled",
+        include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
         share_topology: bool = True,
         topology_defaults: Mapping[str, Any] | None = None,
@@ -153,134 +98,183 @@ class SparsePolicyMixin:
     ) -> None:
         self._sparse_kwargs = {
             "sparsity": sparsity,
-            "topology": topology,
+            "topology": topology or ("static" if self.bypasses_optimizer else "set"),
             "topology_kwargs": dict(topology_kwargs or {}),
             "distribution": distribution if isinstance(distribution, str) else dict(distribution),
             "actor_share": actor_share,
             "lambdas": tuple(lambdas),
             "dense_output": dense_output,
             "weight_init": weight_init,
+            "include": tuple(include),
             "exclude": tuple(exclude),
             "share_topology": share_topology,
             "topology_defaults": dict(topology_defaults or {}),
         }
+        self._dense_kwargs = kwargs
         super().__init__(*args, **kwargs)
         self._sparsify()
 
-    def networks(self) -> dict[str, Trained]:
-        """The policy's networks by name: what each optimizer trains."""
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer | None]:
+        """What trains the policy, by name; None stands for something that is no optimizer."""
+        raise NotImplementedError
+
+    def parts(self) -> list[Part]:
+        """The networks, each with a sparsity of its own."""
         raise NotImplementedError
 
     def run_networks(self, observations: Any, actions: torch.Tensor) -> None:
-        """One deterministic forward through every online network, for who looks at activations."""
+        """One deterministic forward through every online network, for who looks at replayed transitions."""
         raise NotImplementedError
+
+    def targets(self) -> dict[str, str]:
+        """Names of networks and of their target networks."""
+        assert isinstance(self, nn.Module)
+        names = dict(self.named_children())
+        return {name: f"{name}_target" for name in names if f"{name}_target" in names}
 
     def _sparsify(self) -> None:
         assert isinstance(self, nn.Module)
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
-        trained = self.networks()
-        self._check_names(trained)
-        sparsities = self._sparsities(trained)
+        optimizers, parts = self.optimizers(), self.parts()
+        self._check_names(parts)
+        sparsities = self._sparsities(parts)
+        rules, schedules = {}, {}
+        for name in optimizers:
+            options = self._options_for("topology_kwargs", name, optimizers)
+            recipe = self._options_for("topology_defaults", name, optimizers)
+            make = partial(_defaults, recipe)
+            rules[name], schedules[name] = split_options(self._sparse_kwargs["topology"], options, make)
+            self._check_rule(rules[name])
+        budgets: dict[str, dict[str, int]] = {name: {} for name in optimizers}
+        topologies: dict[str, Topology] = {}
+        for part in parts:
+            counts, begin = self._topologies(part, rules[part.optimizer], sparsities[part.network], generator)
+            budgets[part.optimizer] |= counts
+            topologies |= begin
+        followers = self._replace(topologies, [optimizer for optimizer in optimizers.values() if optimizer])
         controllers = {}
-        for index, (network, group) in enumerate(trained.items()):
-            options = self._options_for("topology_kwargs", network, trained)
-            recipe = self._options_for("topology_defaults", network, trained)
-            rule, schedule = split_options(self._sparse_kwargs["topology"], options, partial(_defaults, recipe))
-            converted = [self._convert(member, rule, sparsities[network], group, generator) for member in group.members]
-            layers = {name: layer for one in converted for name, layer in one.online.items()}
-            controllers[network] = TopologyController(
+        for index, (name, optimizer) in enumerate(optimizers.items()):
+            own = [part for part in self.parts() if part.optimizer == name]
+            layers = {n: layer for part in own for n, layer in part.layers().items() if isinstance(layer, SparseLayer)}
+            controllers[name] = TopologyController(
                 layers,
-                rule,
-                schedule,
+                rules[name],
+                schedules[name],
                 seed=seed + 1 + index,
-                followers={name: [layer] for one in converted for name, layer in one.followers.items()},
-                budgets={name: count for one in converted for name, count in one.budgets.items()},
-                paths=[path for member in group.members for path in member.paths()],
+                followers={n: followers[n] for n in layers},
+                budgets=budgets[name],
+                paths=[path for part in own for path in part.paths()],
             )
-            if layers:
-                controllers[network].attach(group.optimizer)
-            prefer_fused(group.optimizer)
+            if layers and optimizer is not None:
+                others = [other for other in optimizers.values() if other is not None and other is not optimizer]
+                controllers[name].attach(optimizer, *others)
+        for optimizer in optimizers.values():
+            if optimizer is not None:
+                prefer_fused(optimizer)
         self.topology_controllers = nn.ModuleDict(controllers)
 
-    def _convert(
-        self,
-        member: Member,
-        rule: TopologyRule,
-        sparsity: float | None,
-        group: Trained,
-        generator: torch.Generator,
-    ) -> _Converted:
-        """Swap one network's layers, and its target's."""
-        options = self._sparse_kwargs
-        linear = self._linear_layers(member)
-        full = {name: f"{member.prefix}.{name}" for name in linear}
-        shapes = {full[name]: (layer.out_features, layer.in_features) for name, layer in linear.items()}
-        weights = {full[name]: layer.weight.detach() for name, layer in linear.items()}
-        dense = frozenset(full[n] for n in member.outputs if n in full) if options["dense_output"] else frozenset()
-        by_name = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
-        check_outputs(rule, [full[n] for n in member.outputs if n in full], by_name, shapes, "dense_output=True")
-        by_full_name = initial_topologies(rule, weights, by_name, generator)
-        topologies = {name: by_full_name[full[name]] for name in linear if full[name] in by_name}
-        swap_parameters(group.optimizer, replace_linear(member.online, topologies, options["weight_init"]))
-        online = _named(member.prefix, member.online, topologies)
-        if member.target is None:
-            return _Converted(online, {}, by_name)
-        if not options["share_topology"]:
-            topologies = {name: Topology(topology.edges) for name, topology in topologies.items()}
-        replace_linear(member.target, topologies, options["weight_init"])
-        followers = _named(member.prefix, member.target, topologies) if options["share_topology"] else {}
-        return _Converted(online, followers, by_name)
+    def _topologies(
+        self, part: Part, rule: TopologyRule, sparsity: float | None, generator: torch.Generator
+    ) -> tuple[dict[str, int], dict[str, Topology]]:
+        """What the layers of a part are to have, and begin with."""
+        options, layers = self._sparse_kwargs, self._counted(part)
+        if not layers:
+            return {}, {}
+        weights = {name: layer.weight.detach().flatten(1) for name, layer in layers.items()}
+        shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+        outputs = [name for name in part.outputs if name in layers]
+        dense = frozenset(outputs) if options["dense_output"] else frozenset()
+        budgets = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
+        matrices = {name: matrix_shape(layer) for name, layer in layers.items()}
+        check_outputs(rule, outputs, budgets, matrices, "dense_output=True")
+        return budgets, initial_topologies(rule, weights, budgets, generator)
 
-    def _sparsities(self, networks: Mapping[str, Trained]) -> dict[str, float | None]:
+    def _replace(
+        self, topologies: Mapping[str, Topology], optimizers: Sequence[torch.optim.Optimizer]
+    ) -> dict[str, list[SparseLayer]]:
+        """Swap the layers, and those of target networks; returns the latter, by the names of the former."""
+        assert isinstance(self, nn.Module)
+        share = self._sparse_kwargs["share_topology"]
+        twins = {name: self._target_layers(name) for name in topologies}
+        everywhere = dict(topologies)
+        for name, others in twins.items():
+            topology = topologies[name] if share else Topology(topologies[name].edges)
+            everywhere |= dict.fromkeys(others, topology)
+        replaced = replace_layers(self, everywhere, self._sparse_kwargs["weight_init"])
+        for optimizer in optimizers:
+            swap_parameters(optimizer, replaced)
+        found = sparse_layers(self)
+        return {name: [found[other] for other in others if share] for name, others in twins.items()}
+
+    def _target_layers(self, name: str) -> list[str]:
+        """Names of the layers in target networks that follow one."""
+        assert isinstance(self, nn.Module)
+        layer = self.get_submodule(name)
+        aliases = [alias for alias, module in self.named_modules(remove_duplicate=False) if module is layer]
+        found = {
+            self.get_submodule(target + alias.removeprefix(online)): None
+            for alias in aliases
+            for online, target in self.targets().items()
+            if alias.startswith(f"{online}.")
+        }
+        return [other for other, module in self.named_modules() if module in found and module is not layer]
+
+    def _sparsities(self, parts: Sequence[Part]) -> dict[str, float | None]:
         """Of each network."""
         sparsity, share = self._sparse_kwargs["sparsity"], self._sparse_kwargs["actor_share"]
+        networks = dict.fromkeys(part.network for part in parts)
         if share is None:
             return {name: _by_network(sparsity, "sparsity", name, networks) for name in networks}
         if not isinstance(self._sparse_kwargs["distribution"], str):
             raise ConfigurationError("actor_share and a distribution by layer name both say what each network gets.")
-        if "actor" not in networks or not isinstance(sparsity, int | float) or not 0 < share < 1:
+        if {*networks} != {"actor", "critic"} or not isinstance(sparsity, int | float) or not 0 < share < 1:
             raise ConfigurationError(
                 f"actor_share={share} with sparsity={sparsity}: a share in (0, 1) of what one sparsity leaves of an "
                 "actor and its critics together."
             )
-        sizes = {
-            name: sum(
-                layer.weight.numel() for member in group.members for layer in self._linear_layers(member).values()
-            )
-            for name, group in networks.items()
-        }
+        sizes = dict.fromkeys(networks, 0)
+        for part in parts:
+            sizes[part.network] += sum(layer.weight.numel() for layer in self._counted(part).values())
         connections = (1 - sparsity) * sum(sizes.values())
         actor = min(share * connections, sizes["actor"])
-        critics = sum(sizes.values()) - sizes["actor"]
-        if connections - actor > critics:
+        if connections - actor > sizes["critic"]:
             raise ConfigurationError(
                 f"actor_share={share} leaves the critics more connections than they can have at sparsity={sparsity}. "
                 "Raise it, or the sparsity."
             )
-        rest = 1 - (connections - actor) / critics
-        return {name: 1 - actor / sizes["actor"] if name == "actor" else rest for name in networks}
+        return {"actor": 1 - actor / sizes["actor"], "critic": 1 - (connections - actor) / sizes["critic"]}
 
-    def _linear_layers(self, member: Member) -> dict[str, nn.Linear]:
-        """Those that are converted, or counted."""
-        exclude = (*self._sparse_kwargs["exclude"], *self._not_converted)
-        return linear_layers(member.online, exclude, f"{member.prefix}.")
+    def _counted(self, part: Part) -> dict[str, DenseLayer]:
+        """The layers that the sparsity is of."""
+        include, exclude = self._sparse_kwargs["include"], self._sparse_kwargs["exclude"]
+        return {
+            name: layer
+            for name, layer in part.layers().items()
+            if is_dense_layer(layer) and matches(name, include) and not matches(name, exclude)
+        }
 
-    def _check_names(self, networks: Mapping[str, Trained]) -> None:
+    def _check_names(self, parts: Sequence[Part]) -> None:
         """Patterns that fit no layer are mistakes."""
-        prefixes = {f"{member.prefix}.": member.online for group in networks.values() for member in group.members}
-        names = [p + name for p, online in prefixes.items() for name in linear_layers(online, self._not_converted, p)]
-        check_patterns("exclude", self._sparse_kwargs["exclude"], names)
-        if not isinstance(self._sparse_kwargs["distribution"], str):
-            check_patterns("distribution", self._sparse_kwargs["distribution"], names)
+        names = [name for part in parts for name in part.layers()]
+        for option in ("include", "exclude", "distribution"):
+            if not isinstance(self._sparse_kwargs[option], str):
+                check_patterns(option, self._sparse_kwargs[option], names)
+
+    def _check_rule(self, rule: TopologyRule) -> None:
+        if rule.dynamic and self.bypasses_optimizer:
+            raise ConfigurationError(
+                f"topology={self._sparse_kwargs['topology']!r} acts at optimizer steps. {self.bypasses_optimizer}: use "
+                "topology='static'."
+            )
 
     def _options_for(self, kwarg: str, network: str, networks: Mapping[str, Any]) -> dict[str, Any]:
         return {key: _by_network(value, key, network, networks) for key, value in self._sparse_kwargs[kwarg].items()}
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        """So that ``policy.save`` and ``policy.load`` keep the sparsity."""
+        """So that ``policy.save`` and ``policy.load`` keep the sparsity, and what Stable-Baselines3 forgets."""
         parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
-        return {**parameters, **self._sparse_kwargs}
+        return {**self._dense_kwargs, **parameters, **self._sparse_kwargs}
 
 
 def _defaults(recipe: Mapping[str, Any], rule: TopologyRule, kind: type[TopologyRule]) -> dict[str, Any]:
@@ -299,12 +293,3 @@ def _by_network(value: Any, option: str, network: str, networks: Mapping[str, An
     if network not in value:
         raise ConfigurationError(f"{option} names {', '.join(value)} but not {network!r}. Give every network a value.")
     return value[network]
-
-
-def _named(prefix: str, module: nn.Module, topologies: Mapping[str, Topology]) -> dict[str, SparseLinear]:
-    named = {}
-    for name in topologies:
-        layer = module.get_submodule(name)
-        assert isinstance(layer, SparseLinear)
-        named[f"{prefix}.{name}"] = layer
-    return named

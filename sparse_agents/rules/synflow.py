@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -77,6 +78,11 @@ def flows(update: Update, weights: Sequence[Tensor]) -> list[Tensor]:
             else _Full(update.fixed[name].abs().double())
             for name in path
         ]
+        if any(first.shape[0] != second.shape[1] for first, second in pairwise(steps)):
+            raise ConfigurationError(
+                f"topology='synflow' multiplies the matrices of {', '.join(path)}, and these do not fit: a convolution "
+                "is not one matrix. Leave convolutions dense with `exclude`, or use 'snip' or 'magnitude'."
+            )
         above = [torch.ones(steps[-1].shape[0], dtype=torch.float64)]
         for step in reversed(steps[1:]):
             above.insert(0, step.back(above[0]))

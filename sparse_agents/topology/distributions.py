@@ -17,7 +17,7 @@ from torch import Tensor
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.topology.lamp import lamp_score
 
-Shape = tuple[int, int]
+Shape = tuple[int, ...]
 Distribution = str | Mapping[str, float]
 
 
@@ -26,7 +26,8 @@ class Budget:
     """What is to be shared out.
 
     Attributes:
-        shapes: layer name to ``(out_features, in_features)``, in order of depth.
+        shapes: layer name to its weights' shape, ``(out_features, in_features)``, of a convolution
+            ``(out_channels, in_channels, height, width)``; in order of depth.
         sparsity: fraction of absent connections in [0, 1), or None where the distribution says.
         dense: names of layers that stay dense; they count.
         lambdas: for ``"lambda_er"``, one per sparse layer.
@@ -41,7 +42,7 @@ class Budget:
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {name: rows * cols for name, (rows, cols) in self.shapes.items()}
+        return {name: math.prod(shape) for name, shape in self.shapes.items()}
 
     @property
     def sparse(self) -> dict[str, Shape]:
@@ -55,7 +56,12 @@ def uniform(budget: Budget) -> dict[str, float]:
 
 def erdos_renyi(budget: Budget) -> dict[str, float]:
     """Density ε(n_in + n_out)/(n_in n_out) (Mocanu et al. 2018, eq. 2), ε solved for the sparsity."""
-    return _scaled(budget, {name: (o + i) / (o * i) for name, (o, i) in budget.sparse.items()})
+    return _scaled(budget, {name: (o + i) / (o * i) for name, (o, i, *_) in budget.sparse.items()})
+
+
+def erdos_renyi_kernel(budget: Budget) -> dict[str, float]:
+    """As ER, with the sides of a convolution's kernel among the dimensions (Evci et al. 2020, section 3, ERK)."""
+    return _scaled(budget, {name: sum(shape) / math.prod(shape) for name, shape in budget.sparse.items()})
 
 
 def lambda_er(budget: Budget) -> dict[str, float]:
@@ -69,7 +75,7 @@ def lambda_er(budget: Budget) -> dict[str, float]:
     if not all(math.isfinite(value) and value > 0 for value in budget.lambdas):
         raise ConfigurationError(f"lambdas={list(budget.lambdas)}: every λ has to be a positive number.")
     raw = {}
-    for depth, (name, (rows, cols)) in enumerate(budget.sparse.items()):
+    for depth, (name, (rows, cols, *_)) in enumerate(budget.sparse.items()):
         factor = budget.lambdas[min(depth, len(budget.lambdas) - 1)]
         raw[name] = factor * (rows + cols) / (rows * cols)
     if budget.sparsity is None:
@@ -93,11 +99,10 @@ def lamp(budget: Budget) -> dict[str, float]:
     return {name: count / budget.sizes[name] for name, count in zip(names, kept, strict=True)}
 
 
-# For fully connected layers the kernel-aware ERK of Evci et al. (2020) is ER.
 DISTRIBUTIONS: dict[str, Callable[[Budget], dict[str, float]]] = {
     "uniform": uniform,
     "er": erdos_renyi,
-    "erk": erdos_renyi,
+    "erk": erdos_renyi_kernel,
     "lambda_er": lambda_er,
     "lamp": lamp,
 }
@@ -181,9 +186,9 @@ def allocate(budget: Budget, distribution: Distribution) -> dict[str, int]:
         counts[name] += 1
     for name, count in counts.items():
         if count < 1:
-            rows, cols = budget.shapes[name]
+            outputs, *inputs = budget.shapes[name]
             raise ConfigurationError(
-                f"Layer {name!r} ({cols} inputs, {rows} outputs) would keep no connection at "
+                f"Layer {name!r} ({math.prod(inputs)} inputs, {outputs} outputs) would keep no connection at "
                 f"sparsity={budget.sparsity} with distribution={distribution!r}. Lower the sparsity, exclude "
                 "the layer, or widen it."
             )

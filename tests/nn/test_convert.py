@@ -10,7 +10,7 @@ from helpers import random_graph, sparse_layer, sparse_network
 from torch import Tensor, nn
 
 from sparse_agents import ConfigurationError, SparseLinear, SparseSequential, Topology, densify
-from sparse_agents.nn import WEIGHT_INITS, linear_layers, random_topologies, replace_linear, sparse_layers
+from sparse_agents.nn import WEIGHT_INITS, dense_layers, random_topologies, replace_layers, sparse_layers
 
 
 class Policy(nn.Module):
@@ -29,10 +29,10 @@ def sparse_policy(weight_init: str = "inherit") -> tuple[Policy, Policy, dict[nn
     """A policy, the same one before its layers were replaced, and the parameters of both."""
     policy, dense = Policy(), Policy()
     dense.load_state_dict(policy.state_dict())
-    layers = linear_layers(policy, exclude=["mean"])
+    layers = dense_layers(policy, exclude=["mean"])
     counts = {name: layer.weight.numel() // 3 for name, layer in layers.items()}
     topologies = random_topologies(layers, counts, torch.Generator().manual_seed(0))
-    return policy, dense, replace_linear(policy, topologies, weight_init)
+    return policy, dense, replace_layers(policy, topologies, weight_init)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def sparse_policy(weight_init: str = "inherit") -> tuple[Policy, Policy, dict[nn
 )
 def test_linear_layers_but_those_that_match(exclude: list[str], expected: list[str]) -> None:
     policy = Policy()
-    layers = linear_layers(policy, exclude)
+    layers = dense_layers(policy, exclude)
     assert list(layers) == expected
     assert all(policy.get_submodule(name) is layer for name, layer in layers.items())
 
@@ -59,13 +59,13 @@ def test_linear_layers_are_plain_ones_only() -> None:
         pass
 
     module = nn.Sequential(Noisy(3, 4), nn.Linear(4, 4), sparse_layer(4, 4), nn.Bilinear(2, 2, 2))
-    assert list(linear_layers(module)) == ["1"]
+    assert list(dense_layers(module)) == ["1"]
     assert list(sparse_layers(module)) == ["2"]
 
 
 def test_random_topologies_have_the_connections_asked_for() -> None:
     policy = Policy()
-    layers = linear_layers(policy)
+    layers = dense_layers(policy)
     counts = {"body.0": 17, "heads.value": 5}
     first, second = (random_topologies(layers, counts, torch.Generator().manual_seed(4)) for _ in range(2))
     assert {name: t.nnz for name, t in first.items()} == counts
@@ -100,9 +100,9 @@ def test_replaced_policy_computes_what_the_masked_one_does() -> None:
 def test_every_old_parameter_leads_to_its_new_one() -> None:
     policy = Policy()
     old = dict(policy.named_parameters())
-    layers = linear_layers(policy, exclude=["mean"])
+    layers = dense_layers(policy, exclude=["mean"])
     counts = {name: layer.weight.numel() // 3 for name, layer in layers.items()}
-    replaced = replace_linear(policy, random_topologies(layers, counts, torch.Generator()))
+    replaced = replace_layers(policy, random_topologies(layers, counts, torch.Generator()))
     new = dict(policy.named_parameters())
     assert {old[name]: new[name] for name in old if not name.startswith("mean")} == replaced
 
@@ -113,7 +113,7 @@ def test_scaled_weights_keep_the_variance_of_a_units_input(density: float) -> No
     before = linear.weight.detach().clone()
     module = nn.Sequential(linear)
     topology = Topology(random_graph(400, 300, density))
-    replace_linear(module, {"0": topology}, "scaled")
+    replace_layers(module, {"0": topology}, "scaled")
     factor = math.sqrt(300 * 400 / topology.nnz)
     torch.testing.assert_close(module[0].weight, before.view(-1)[topology.edges.ids] * factor)
     x = torch.randn(200, 300)
@@ -128,7 +128,7 @@ def test_full_layers_are_not_scaled() -> None:
 
 def test_unknown_weight_init_is_refused_with_the_close_one() -> None:
     with pytest.raises(ConfigurationError, match=r"Unknown weight_init 'scale'. Did you mean 'scaled'\?"):
-        replace_linear(nn.Sequential(nn.Linear(2, 2)), {}, "scale")
+        replace_layers(nn.Sequential(nn.Linear(2, 2)), {}, "scale")
 
 
 def test_densify_computes_the_same_function_without_sparse_layers() -> None:
@@ -191,7 +191,7 @@ def test_densify_reaches_a_layer_under_all_its_names() -> None:
 def test_replacing_a_layer_used_twice_replaces_both_uses() -> None:
     shared = nn.Linear(6, 6)
     network = nn.Sequential(shared, nn.Tanh(), shared)
-    topologies = random_topologies(linear_layers(network), {"0": 12}, torch.Generator())
-    replace_linear(network, topologies)
+    topologies = random_topologies(dense_layers(network), {"0": 12}, torch.Generator())
+    replace_layers(network, topologies)
     assert isinstance(network[2], SparseLinear)
     assert network[0] is network[2]

@@ -243,9 +243,9 @@ def test_fused_adam_unless_the_user_chose() -> None:
 def test_actor_share_divides_one_budget() -> None:
     """34 : 66 of what 80% leaves of an actor and two critics, to the connections that rounding moves."""
     model = build(TD3, policy_kwargs=kwargs("static", actor_share=0.34))
-    trained = model.policy.networks()
-    present = {name: sum(m.weights()[0] for m in group.members) for name, group in trained.items()}
-    dense = sum(m.weights()[1] for group in trained.values() for m in group.members)
+    parts = model.policy.parts()
+    present = {n: sum(part.weights()[0] for part in parts if part.network == n) for n in ("actor", "critic")}
+    dense = sum(part.weights()[1] for part in parts)
     total = sum(present.values())
     assert abs(total - 0.2 * dense) <= 3
     assert abs(present["actor"] - 0.34 * total) <= 3
@@ -253,8 +253,7 @@ def test_actor_share_divides_one_budget() -> None:
 
 def test_an_actor_that_is_full_leaves_the_rest_to_its_critics() -> None:
     model = build(TD3, policy_kwargs=kwargs("static", sparsity=0.1, actor_share=0.5))
-    trained = model.policy.networks()
-    (actor,) = trained["actor"].members
+    (actor,) = (part for part in model.policy.parts() if part.network == "actor")
     assert actor.weights()[0] == actor.weights()[1]
 
 

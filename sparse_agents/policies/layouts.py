@@ -1,0 +1,115 @@
+"""The families of Stable-Baselines3's policies: which networks they have, and which optimizers train them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.policies.base import SparsePolicyMixin
+from sparse_agents.policies.parts import Part, last_layer
+
+
+class OffPolicyActorCritic(SparsePolicyMixin):
+    """An actor and several critics with an optimizer each: TD3, DDPG, SAC, TQC, CrossQ.
+
+    A features extractor that the critics share with the actor counts with the actor.
+    """
+
+    actor: nn.Module
+    critic: nn.Module
+    share_features_extractor: bool
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer | None]:
+        networks: dict[str, Any] = {"actor": self.actor, "critic": self.critic}
+        return {name: network.optimizer for name, network in networks.items()}
+
+    def parts(self) -> list[Part]:
+        heads = {f"actor.{n}": head for n, head in self.actor.named_children() if n in ("mu", "log_std")}
+        parts = [Part("actor", "actor", {"actor": self.actor}, [last_layer(n, head) for n, head in heads.items()])]
+        for name, module in self.critic.named_children():
+            root = f"critic.{name}"
+            if name == "features_extractor":
+                if not self.share_features_extractor:
+                    parts.append(Part("critic", "critic", {root: module}))
+            else:
+                parts.append(Part("critic", "critic", {root: module}, [last_layer(root, module)]))
+        return parts
+
+    def run_networks(self, observations: Any, actions: Tensor) -> None:
+        policy: Any = self
+        policy._predict(observations, deterministic=True)
+        self.critic(observations, actions)
+
+
+class ValueNetwork(SparsePolicyMixin):
+    """One network of action values, or of their quantiles: DQN, QRDQN."""
+
+    optimizer: torch.optim.Optimizer
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer | None]:
+        return {name: self.optimizer for name in self._online()}
+
+    def parts(self) -> list[Part]:
+        return [Part(name, name, {name: net}, [last_layer(name, net)]) for name, net in self._online().items()]
+
+    def _online(self) -> dict[str, nn.Module]:
+        assert isinstance(self, nn.Module)
+        return {name: self.get_submodule(name) for name in self.targets()}
+
+    def run_networks(self, observations: Any, actions: Tensor) -> None:
+        for network in self._online().values():
+            network(observations)
+
+
+class OnPolicyActorCritic(SparsePolicyMixin):
+    """An actor and a value function under one optimizer: PPO, A2C, MaskablePPO, RecurrentPPO.
+
+    A features extractor that both share counts with the actor. Recurrent layers stay dense and are not counted.
+    """
+
+    optimizer: torch.optim.Optimizer
+    share_features_extractor: bool
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer | None]:
+        return {"policy": self.optimizer}
+
+    def parts(self) -> list[Part]:
+        assert isinstance(self, nn.Module)
+        networks = {
+            "actor": ["features_extractor", "mlp_extractor.policy_net", "action_net"],
+            "critic": ["vf_features_extractor", "critic", "mlp_extractor.value_net", "value_net"],
+        }
+        if self.share_features_extractor:
+            networks["critic"].remove("vf_features_extractor")
+        present = {name for name, _ in self.named_modules(remove_duplicate=False)}
+        return [
+            Part(
+                network,
+                "policy",
+                {name: self.get_submodule(name) for name in names if name in present},
+                [last_layer(names[-1], self.get_submodule(names[-1]))],
+            )
+            for network, names in networks.items()
+        ]
+
+
+class TrustRegion(OnPolicyActorCritic):
+    """TRPO: as PPO, but the actor is moved by a line search."""
+
+    bypasses_optimizer = "TRPO moves its actor by a line search, not by an optimizer"
+
+
+class RandomSearch(SparsePolicyMixin):
+    """An actor without an optimizer: ARS, which then searches among the weights of the connections alone."""
+
+    bypasses_optimizer = "ARS has no optimizer"
+    action_net: nn.Module
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer | None]:
+        return {"actor": None}
+
+    def parts(self) -> list[Part]:
+        return [Part("actor", "actor", {"action_net": self.action_net}, [last_layer("action_net", self.action_net)])]
