@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.experiments.algorithms import TASKS, trained_return
 from sparse_agents.experiments.contenders import CONTENDERS
 from sparse_agents.experiments.digits import digits_accuracy
 from sparse_agents.experiments.grid import run_grid
@@ -67,7 +69,25 @@ _PENDULUM = Problem(
         "topology update every 250 gradient steps in the first three quarters. `nm` keeps the first layers dense."
     ),
 )
-PROBLEMS = {problem.name: problem for problem in (_DIGITS, _PENDULUM)}
+
+
+def _agents(name: str) -> Problem:
+    task = TASKS[name]
+    return Problem(
+        name=name,
+        run=partial(trained_return, task=name),
+        score="return",
+        results=("return",),
+        sparsities=(0.8,),
+        unit="return of 20 episodes",
+        method=(
+            f"{task.algorithm} with 256-256 hidden units on {task.env}: {task.steps:,} steps, rl-zoo3's settings, 40 "
+            "topology updates in the first three quarters."
+        ),
+    )
+
+
+PROBLEMS = {problem.name: problem for problem in (_DIGITS, _PENDULUM, *map(_agents, TASKS))}
 
 
 def run_problem(problem: Problem, names: Sequence[str], seeds: int, folder: Path, workers: int) -> Summary:
