@@ -1,15 +1,15 @@
 """Truly sparse neural networks for reinforcement learning, a drop-in for Stable-Baselines3.
 
-Importing registers ``"SparseMlpPolicy"`` with Stable-Baselines3's algorithms.
+Importing registers ``"SparseMlpPolicy"`` and its like with the algorithms of Stable-Baselines3 and sb3-contrib.
 """
 
 from sparse_agents.algorithms import DSTD3
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.control import TopologyController, sparsify
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.nn import SparseLinear, SparseSequential, densify
+from sparse_agents.nn import SparseConv2d, SparseLinear, SparseSequential
 from sparse_agents.ops import backend_info
-from sparse_agents.policies import SparseSACPolicy, SparseTD3Policy, register_aliases
+from sparse_agents.policies import densify, register_aliases, sparsify_agent
 from sparse_agents.topology import Edges, Rewire, Topology
 
 __version__ = "0.1.0"
@@ -22,10 +22,9 @@ __all__ = [
     "ConfigurationError",
     "Edges",
     "Rewire",
+    "SparseConv2d",
     "SparseLinear",
-    "SparseSACPolicy",
     "SparseSequential",
-    "SparseTD3Policy",
     "SparsityCallback",
     "Topology",
     "TopologyController",
@@ -33,4 +32,5 @@ __all__ = [
     "backend_info",
     "densify",
     "sparsify",
+    "sparsify_agent",
 ]

@@ -1,7 +1,7 @@
 """Topology updates driven by optimizer steps."""
 
 from sparse_agents.control.controller import TopologyController
-from sparse_agents.control.optimizer_state import map_moments, prefer_fused, swap_parameters
+from sparse_agents.control.optimizer_state import is_like, map_moments, prefer_fused, swap_parameters
 from sparse_agents.control.sparsify import check_outputs, fresh_seed, initial_topologies, sparsify, split_options
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "check_outputs",
     "fresh_seed",
     "initial_topologies",
+    "is_like",
     "map_moments",
     "prefer_fused",
     "sparsify",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from sparse_agents.nn import SparseLayer
 
 
 def holds(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
@@ -30,12 +33,31 @@ def map_moments(
             state[key] = move(value)
 
 
-def swap_parameters(optimizer: torch.optim.Optimizer, replaced: Mapping[Tensor, nn.Parameter]) -> None:
-    """Let the optimizer hold new parameters in the places of old ones. Their state is not carried."""
+def swap_parameters(
+    optimizer: torch.optim.Optimizer, replaced: Mapping[Tensor, nn.Parameter], layers: Iterable[SparseLayer]
+) -> None:
+    """Let the optimizer hold sparse layers' parameters in the places of dense ones; what it has of them is carried.
+
+    Args:
+        optimizer: which may have taken steps already.
+        replaced: old parameter to new one.
+        layers: the sparse layers, among others perhaps.
+    """
+    ids = {layer.weight: layer.topology.edges.ids for layer in layers}
     for group in optimizer.param_groups:
         group["params"] = [replaced.get(p, p) for p in group["params"]]
-    for old in replaced:
-        optimizer.state.pop(old, None)
+    for old, new in replaced.items():
+        state = optimizer.state.pop(old, None)
+        if state:
+            optimizer.state[new] = {
+                key: value.reshape(-1)[ids[new]] if new in ids and is_like(value, old) else value
+                for key, value in state.items()
+            }
+
+
+def is_like(value: Any, parameter: Tensor) -> bool:
+    """Whether a piece of an optimizer's state is a moment: scalars such as Adam's step counter have another shape."""
+    return isinstance(value, Tensor) and value.shape == parameter.shape
 
 
 def prefer_fused(optimizer: torch.optim.Optimizer) -> None:

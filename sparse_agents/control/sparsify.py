@@ -13,8 +13,10 @@ from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import DenseLayer, check_patterns, dense_layers, matrix_shape, replace_layers
-from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, make_rule
+from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, largest_edges, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
+
+INITIAL_TOPOLOGIES = ("rule", "magnitude")
 
 
 def split_options(
@@ -33,11 +35,27 @@ def split_options(
 
 
 def initial_topologies(
-    rule: TopologyRule, weights: Mapping[str, Tensor], budgets: Mapping[str, int], generator: torch.Generator
+    rule: TopologyRule,
+    weights: Mapping[str, Tensor],
+    budgets: Mapping[str, int],
+    generator: torch.Generator,
+    initial: str = "rule",
 ) -> dict[str, Topology]:
-    """What the rule begins with in each of these dense layers, given their initial weights."""
+    """What each of these dense layers begins with, given its weights.
+
+    ``initial="magnitude"`` takes the largest weights where the rule would begin at random.
+    """
+    if initial not in INITIAL_TOPOLOGIES:
+        raise unknown("initial_topology", initial, INITIAL_TOPOLOGIES)
+    at_random = type(rule).initial_edges is TopologyRule.initial_edges
+    by_size = initial == "magnitude" and at_random
     return {
-        name: Topology(rule.initial_edges(name, weights[name], budget, generator)) for name, budget in budgets.items()
+        name: Topology(
+            largest_edges(weights[name], rule.start(budget, weights[name].numel()))
+            if by_size
+            else rule.initial_edges(name, weights[name], budget, generator)
+        )
+        for name, budget in budgets.items()
     }
 
 
@@ -60,6 +78,7 @@ def sparsify(
     dense: Iterable[str] = (),
     exclude: Iterable[str] = (),
     weight_init: str = "scaled",
+    initial_topology: str = "rule",
     paths: Sequence[Sequence[str]] | None = None,
     followers: Sequence[nn.Module] = (),
     optimizer: torch.optim.Optimizer | None = None,
@@ -78,6 +97,8 @@ def sparsify(
         dense: names of layers that stay dense but count.
         exclude: name patterns (as in shells) of layers that stay dense and do not count.
         weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
+        initial_topology: ``"rule"``: as the rule says, which is mostly at random; ``"magnitude"``: the largest weights
+            of each layer, under rules that begin at random.
         paths: names of linear layers one after the other, from an input of the module to an output, for rules that
             follow the flow through it (``"synflow"``, ``"srigl"``); by default all layers in the order they are
             registered, if their shapes fit.
@@ -107,7 +128,8 @@ def sparsify(
     for name in (name for path in paths for name in path if name not in layers):
         raise unknown("linear layer in paths", name, layers)
     check_outputs(rule, {path[-1] for path in paths}, budgets, shapes, "dense")
-    topologies = initial_topologies(rule, weights, budgets, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    topologies = initial_topologies(rule, weights, budgets, generator, initial_topology)
     replaced = replace_layers(module, topologies, weight_init)
     for follower in followers:
         replace_layers(follower, topologies, weight_init)
@@ -122,7 +144,7 @@ def sparsify(
         paths=[{name: now[name] for name in path} for path in paths],  # type: ignore[misc]
     )
     if optimizer is not None:
-        swap_parameters(optimizer, replaced)
+        swap_parameters(optimizer, replaced, now.values())  # type: ignore[arg-type]
         controller.attach(optimizer)
     return controller
 

@@ -65,13 +65,14 @@ class SparseConv2d(SparseLayer):
 
     def to_dense(self) -> nn.Conv2d:
         """An ``nn.Conv2d`` that computes the same function, zeros stored."""
-        conv = nn.Conv2d(
+        conv: nn.Conv2d = nn.utils.skip_init(
+            nn.Conv2d,
             self.in_channels,
             self.out_channels,
             self.kernel_size,
-            self.stride,  # type: ignore[arg-type]
-            self.padding,  # type: ignore[arg-type]
-            self.dilation,  # type: ignore[arg-type]
+            self.stride,
+            self.padding,
+            self.dilation,
             bias=self.bias is not None,
             device=self.weight.device,
             dtype=self.weight.dtype,

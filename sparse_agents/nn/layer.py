@@ -44,7 +44,7 @@ class SparseLayer(nn.Module):
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
 
-    def to_dense(self) -> nn.Module:
+    def to_dense(self) -> nn.Linear | nn.Conv2d:
         """torch's own layer, computing the same function, zeros stored."""
         raise NotImplementedError
 
@@ -108,7 +108,7 @@ class SparseLayer(nn.Module):
             if weight.ndim > 1:
                 raise CheckpointError(
                     f"{prefix}weight is of a dense network, of shape {tuple(weight.shape)}. Load it into the "
-                    "dense policy it was saved with."
+                    "dense policy it was saved with; sparsify_agent() makes a trained agent sparse."
                 )
             return  # torch reports what is missing
         Edges.checked(self.topology.shape, row_ptr, col, f"{prefix}topology")

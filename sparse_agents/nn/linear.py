@@ -58,8 +58,14 @@ class SparseLinear(SparseLayer):
 
     def to_dense(self) -> nn.Linear:
         """An ``nn.Linear`` that computes the same function, zeros stored."""
-        linear = nn.Linear(self.in_features, self.out_features, self.bias is not None,
-                           device=self.weight.device, dtype=self.weight.dtype)  # fmt: skip
+        linear: nn.Linear = nn.utils.skip_init(
+            nn.Linear,
+            self.in_features,
+            self.out_features,
+            self.bias is not None,
+            device=self.weight.device,
+            dtype=self.weight.dtype,
+        )
         self.give(linear)
         return linear
 

@@ -65,6 +65,8 @@ class SparsePolicyMixin:
         lambdas: for ``distribution="lambda_er"``.
         dense_output: keep output layers dense; they count in the sparsity.
         weight_init: ``"scaled"`` or ``"inherit"``.
+        initial_topology: ``"rule"``: as the rule says, which is mostly at random; ``"magnitude"``: the largest weights
+            of each layer, under rules that begin at random.
         include: name patterns of layers to make sparse; others stay dense and are not counted.
         exclude: name patterns of layers, among those, that stay dense and are not counted, such as ``"critic.*.0"``.
         share_topology: target networks have the online network's connections. False gives them a
@@ -79,9 +81,13 @@ class SparsePolicyMixin:
     _sparse_kwargs: dict[str, Any]
     _dense_kwargs: dict[str, Any]
 
-    def __init__(
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._sparse_kwargs, self._dense_kwargs = self._split(**kwargs)
+        super().__init__(*args, **self._dense_kwargs)
+        self._sparsify()
+
+    def _split(
         self,
-        *args: Any,
         sparsity: float | Mapping[str, float] | None = 0.9,
         topology: str | None = None,
         topology_kwargs: Mapping[str, Any] | None = None,
@@ -90,13 +96,15 @@ class SparsePolicyMixin:
         lambdas: Sequence[float] = (),
         dense_output: bool = False,
         weight_init: str = "scaled",
+        initial_topology: str = "rule",
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
         share_topology: bool = True,
         topology_defaults: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self._sparse_kwargs = {
+        **dense: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Our keyword arguments, and those of the dense policy."""
+        sparse = {
             "sparsity": sparsity,
             "topology": topology or ("static" if self.bypasses_optimizer else "set"),
             "topology_kwargs": dict(topology_kwargs or {}),
@@ -105,14 +113,45 @@ class SparsePolicyMixin:
             "lambdas": tuple(lambdas),
             "dense_output": dense_output,
             "weight_init": weight_init,
+            "initial_topology": initial_topology,
             "include": tuple(include),
             "exclude": tuple(exclude),
             "share_topology": share_topology,
             "topology_defaults": dict(topology_defaults or {}),
         }
-        self._dense_kwargs = kwargs
-        super().__init__(*args, **kwargs)
-        self._sparsify()
+        return sparse, dense
+
+    @classmethod
+    def dense_class(cls) -> type:
+        """The policy this is the sparse version of."""
+        return next(kind for kind in cls.__mro__ if not issubclass(kind, SparsePolicyMixin))
+
+    def sparse_options(self) -> Mapping[str, Any]:
+        """Our part of ``policy_kwargs``, as it was given or is by default."""
+        return self._sparse_kwargs
+
+    @staticmethod
+    def parameters_changed(model: Any) -> None:
+        """For algorithms that keep a copy of the policy's parameters: it is other ones now."""
+
+    @classmethod
+    def adopt(cls, policy: nn.Module, **options: Any) -> None:
+        """Turn a dense policy that was built, and trained perhaps, into one of this class, in place.
+
+        Raises:
+            ConfigurationError: for bad options, the policy being what it was.
+        """
+        dense = type(policy)
+        policy.__class__ = cls  # type: ignore[assignment]
+        assert isinstance(policy, cls)
+        try:
+            policy._sparse_kwargs, policy._dense_kwargs = policy._split(**options)
+            if policy._dense_kwargs:
+                raise unknown("option", next(iter(policy._dense_kwargs)), policy._sparse_kwargs)
+            policy._sparsify()
+        except ConfigurationError:
+            policy.__class__ = dense  # type: ignore[assignment]
+            raise
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer | None]:
         """What trains the policy, by name; None stands for something that is no optimizer."""
@@ -188,7 +227,7 @@ class SparsePolicyMixin:
         budgets = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
         matrices = {name: matrix_shape(layer) for name, layer in layers.items()}
         check_outputs(rule, outputs, budgets, matrices, "dense_output=True")
-        return budgets, initial_topologies(rule, weights, budgets, generator)
+        return budgets, initial_topologies(rule, weights, budgets, generator, options["initial_topology"])
 
     def _replace(
         self, topologies: Mapping[str, Topology], optimizers: Sequence[torch.optim.Optimizer]
@@ -202,9 +241,9 @@ class SparsePolicyMixin:
             topology = topologies[name] if share else Topology(topologies[name].edges)
             everywhere |= dict.fromkeys(others, topology)
         replaced = replace_layers(self, everywhere, self._sparse_kwargs["weight_init"])
-        for optimizer in optimizers:
-            swap_parameters(optimizer, replaced)
         found = sparse_layers(self)
+        for optimizer in optimizers:
+            swap_parameters(optimizer, replaced, found.values())
         return {name: [found[other] for other in others if share] for name, others in twins.items()}
 
     def _target_layers(self, name: str) -> list[str]:

@@ -113,3 +113,7 @@ class RandomSearch(SparsePolicyMixin):
 
     def parts(self) -> list[Part]:
         return [Part("actor", "actor", {"action_net": self.action_net}, [last_layer("action_net", self.action_net)])]
+
+    @staticmethod
+    def parameters_changed(model: Any) -> None:
+        model.weights = nn.utils.parameters_to_vector(model.policy.parameters()).detach()

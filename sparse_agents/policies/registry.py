@@ -16,7 +16,9 @@ from sparse_agents.policies.layouts import (
     ValueNetwork,
 )
 
-LAYOUTS: Mapping[str, Mapping[str, type[SparsePolicyMixin]]] = {
+SparseClass = type[SparsePolicyMixin]
+
+LAYOUTS: Mapping[str, Mapping[str, SparseClass]] = {
     "stable_baselines3": {
         "A2C": OnPolicyActorCritic,
         "DDPG": OffPolicyActorCritic,
@@ -38,7 +40,7 @@ LAYOUTS: Mapping[str, Mapping[str, type[SparsePolicyMixin]]] = {
 """By package and algorithm. One line is all an algorithm needs."""
 
 
-def _sparse_class(algorithm: str, alias: str, dense: type, layout: type[SparsePolicyMixin]) -> type:
+def _sparse_class(algorithm: str, alias: str, dense: type, layout: type[SparsePolicyMixin]) -> SparseClass:
     """``SparseTD3Policy`` for TD3's ``MlpPolicy``, ``SparseTD3CnnPolicy`` for its ``CnnPolicy``, and so on."""
     kind = alias.removesuffix("Policy").removesuffix("Lstm").removeprefix("Mlp")
     doc = f'{algorithm}\'s ``"{alias}"``, sparse. See :class:`SparsePolicyMixin` for ``policy_kwargs``.'
@@ -46,8 +48,8 @@ def _sparse_class(algorithm: str, alias: str, dense: type, layout: type[SparsePo
     return type(f"Sparse{algorithm}{kind}Policy", (layout, dense), names)
 
 
-def _make() -> dict[type[BaseAlgorithm], dict[str, type]]:
-    made: dict[type[BaseAlgorithm], dict[str, type]] = {}
+def _make() -> dict[type[BaseAlgorithm], dict[str, SparseClass]]:
+    made: dict[type[BaseAlgorithm], dict[str, SparseClass]] = {}
     for package, layouts in LAYOUTS.items():
         try:
             module = importlib.import_module(package)
@@ -64,11 +66,11 @@ def _make() -> dict[type[BaseAlgorithm], dict[str, type]]:
     return made
 
 
-ALIASES: Mapping[type[BaseAlgorithm], Mapping[str, type]] = _make()
-CLASSES: Mapping[str, type] = {kind.__name__: kind for aliases in ALIASES.values() for kind in aliases.values()}
+ALIASES: Mapping[type[BaseAlgorithm], Mapping[str, SparseClass]] = _make()
+CLASSES: Mapping[str, SparseClass] = {kind.__name__: kind for aliases in ALIASES.values() for kind in aliases.values()}
 
 
 def register_aliases() -> None:
     """Make ``"SparseMlpPolicy"`` and its like known to the algorithms. Importing ``sparse_agents`` does it."""
     for algorithm, aliases in ALIASES.items():
-        algorithm.policy_aliases = {**algorithm.policy_aliases, **aliases}
+        algorithm.policy_aliases = {**algorithm.policy_aliases, **aliases}  # type: ignore[dict-item]

@@ -17,7 +17,7 @@ from sparse_agents.rules.pruning import OneShotRule, PruningRule
 from sparse_agents.rules.registry import RULES, SCHEDULE_OPTIONS, make_rule, register
 from sparse_agents.rules.rigl import RigL
 from sparse_agents.rules.rlx2 import RLx2
-from sparse_agents.rules.scores import gradient_growth, magnitude_drop, random_growth, smallest
+from sparse_agents.rules.scores import gradient_growth, largest_edges, magnitude_drop, random_growth, smallest
 from sparse_agents.rules.set import SET
 from sparse_agents.rules.snfs import SNFS
 from sparse_agents.rules.snip import SNIP
@@ -88,6 +88,7 @@ __all__ = [
     "TopologyRule",
     "Update",
     "gradient_growth",
+    "largest_edges",
     "magnitude_drop",
     "make_rule",
     "overlay",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.rules.rigl import RigL
-from sparse_agents.rules.scores import largest
+from sparse_agents.rules.scores import largest_edges
 from sparse_agents.topology import Edges
 
 
@@ -26,4 +26,4 @@ class RLx2(RigL):
     reinforcement: ClassVar[Mapping[str, Any]] = {**published, "schedule": "constant"}  # a cosine needs an end
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
-        return Edges.from_ids(largest(weight.abs().reshape(-1), budget), (weight.shape[0], weight.shape[1]))
+        return largest_edges(weight, budget)

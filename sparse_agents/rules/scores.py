@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import ascending, kth_smallest, places, random_free, without
+from sparse_agents.topology import Edges, ascending, kth_smallest, places, random_free, without
 
 
 def smallest(scores: Tensor, count: int) -> Tensor:
@@ -29,6 +29,11 @@ def smallest(scores: Tensor, count: int) -> Tensor:
 def largest(scores: Tensor, count: int) -> Tensor:
     """Indices of the ``count`` largest, ties by index, sorted."""
     return smallest(-scores, count)
+
+
+def largest_edges(weight: Tensor, count: int) -> Edges:
+    """The ``count`` largest |w| of a matrix, ties by position."""
+    return Edges.from_ids(largest(weight.abs().reshape(-1), count), (weight.shape[0], weight.shape[1]))
 
 
 def largest_of_all(scores: Sequence[Tensor], count: int) -> list[Tensor]:
