@@ -117,3 +117,4 @@ class RandomSearch(SparsePolicyMixin):
     @staticmethod
     def parameters_changed(model: Any) -> None:
         model.weights = nn.utils.parameters_to_vector(model.policy.parameters()).detach()
+        model.n_params = len(model.weights)
