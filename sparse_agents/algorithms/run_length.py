@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from stable_baselines3 import TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 from sparse_agents.control import TopologyController
@@ -16,7 +18,7 @@ NOT_YET = 0
 """An ``end`` to start with, at which nothing is due, where the length of the run will be known."""
 
 
-def end_with_the_run(model: OffPolicyAlgorithm, total_timesteps: int, frozen_fraction: float = 0.0) -> None:
+def end_with_the_run(model: BaseAlgorithm, total_timesteps: int, frozen_fraction: float = 0.0) -> None:
     """Set the last update of every network that has a schedule, unless the user has given an ``end``.
 
     Args:
@@ -45,8 +47,16 @@ def end_with_the_run(model: OffPolicyAlgorithm, total_timesteps: int, frozen_fra
         controller.end_at(None if steps is None else controller.steps + steps // delay)
 
 
-def _gradient_steps(model: OffPolicyAlgorithm, until: float) -> int | None:
+def _gradient_steps(model: BaseAlgorithm, until: float) -> int | None:
     """From now on, None where episodes decide."""
+    if isinstance(model, OnPolicyAlgorithm):
+        rollout: int = model.n_steps * model.n_envs
+        batch_size: int = vars(model).get("batch_size", rollout)  # A2C takes all at once
+        epochs: int = vars(model).get("n_epochs", 1)
+        rollouts = math.floor(max(0.0, until - model.num_timesteps) / rollout)
+        return rollouts * epochs * math.ceil(rollout / batch_size)
+    if not isinstance(model, OffPolicyAlgorithm):
+        return None
     active = max(0.0, until - max(model.num_timesteps, model.learning_starts))
     if model.gradient_steps < 0:
         return math.floor(active)

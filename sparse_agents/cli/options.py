@@ -12,13 +12,18 @@ from typing import Any, TypeVar
 
 import torch
 import tyro
-from stable_baselines3 import SAC, TD3
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents.algorithms import DSTD3
 from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.policies import ALIASES
 
-ALGORITHMS: dict[str, type[OffPolicyAlgorithm]] = {"ds_td3": DSTD3, "td3": TD3, "sac": SAC}
+_ZOO_NAMES = {"RecurrentPPO": "ppo_lstm", "MaskablePPO": "ppo_mask"}
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    "ds_td3": DSTD3,
+    **{_ZOO_NAMES.get(kind.__name__, kind.__name__.lower()): kind for kind in ALIASES},
+}
+"""By rl-zoo3's names."""
 
 Arguments = TypeVar("Arguments")
 
@@ -64,7 +69,7 @@ def parse(arguments: type[Arguments], prog: str, argv: Sequence[str]) -> Argumen
     return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__)
 
 
-def algorithm(name: str) -> type[OffPolicyAlgorithm]:
+def algorithm(name: str) -> type[BaseAlgorithm]:
     if name not in ALGORITHMS:
         raise unknown("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]

@@ -12,6 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -24,6 +26,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.runs import (
     CheckpointEvery,
+    Continue,
     InterruptBetweenRollouts,
     RunFolder,
     check_device,
@@ -41,7 +44,7 @@ class TrainArguments:
     """Train a sparse agent. Writes a run folder in rl-zoo's layout, with TensorBoard logs and checkpoints."""
 
     algo: str = "ds_td3"
-    """ds_td3 (the paper's recipe), td3 or sac."""
+    """ds_td3 (the paper's recipe), or one of Stable-Baselines3's and sb3-contrib's: td3, sac, dqn, ppo, tqc, ..."""
     env: str = "HalfCheetah-v5"
     """Gymnasium environment id."""
     n_timesteps: Annotated[int, arg(aliases=["-n"])] = 1_000_000
@@ -49,7 +52,11 @@ class TrainArguments:
     seed: int = 0
     """Seed of everything random."""
     policy: str = "SparseMlpPolicy"
-    """Policy name; MlpPolicy trains td3 or sac dense."""
+    """Policy name, such as SparseCnnPolicy; without Sparse the agent is dense."""
+    n_envs: int = 1
+    """Environments side by side."""
+    vec_env: str = "dummy"
+    """dummy: environments take turns in this process; subproc: a process each."""
     sparsity: float | None = None
     """Fraction of absent connections per network; by default the algorithm's."""
     topology: str | None = None
@@ -107,26 +114,32 @@ def main(argv: Sequence[str]) -> None:
     if arguments.resume is not None:
         folder, arguments = _reopen(arguments, argv)
         import_packages(arguments.gym_packages)
-        env = make_env(arguments.env, arguments.seed, str(folder.path), keep_monitor=True)
-        model = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
+        env = _environments(arguments, folder, keep_monitor=True)
+        model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
         print(f"Resuming {folder.path} at step {model.num_timesteps}")
     else:
         arguments = _quick_start(arguments) if arguments.quick_start else arguments
         check_environment(arguments.env)
         kind = algorithm(arguments.algo)
         settings = _settings(arguments)
-        model = _build(kind, arguments, settings, make_env(arguments.env, arguments.seed), device)
+        model, state = _build(kind, arguments, settings, _environments(arguments), device), None
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), settings)
-        model.set_env(make_env(arguments.env, arguments.seed, str(folder.path)))
-    _learn(model, folder, arguments)
+        model.set_env(_environments(arguments, folder))
+    _learn(model, folder, arguments, state)
     _report(model, folder, arguments)
+
+
+def _environments(arguments: TrainArguments, folder: RunFolder | None = None, keep_monitor: bool = False) -> VecEnv:
+    """Those to train in; with a folder, their episodes are recorded there."""
+    directory = None if folder is None else str(folder.path)
+    return make_env(arguments.env, arguments.seed, directory, keep_monitor, arguments.n_envs, arguments.vec_env)
 
 
 def _check(arguments: TrainArguments) -> None:
     if not 0 <= arguments.seed < 2**32:
         raise ConfigurationError(f"--seed {arguments.seed} is not in 0..2**32 - 1.")
-    for name in ("n_timesteps", "eval_episodes"):
+    for name in ("n_timesteps", "n_envs", "eval_episodes"):
         if getattr(arguments, name) < 1:
             raise ConfigurationError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give at least 1.")
     for name in ("eval_freq", "save_freq"):
@@ -207,28 +220,31 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
 
 
 def _build(
-    kind: type[OffPolicyAlgorithm], arguments: TrainArguments, settings: dict[str, Any], env: VecEnv, device: str
-) -> OffPolicyAlgorithm:
+    kind: type[BaseAlgorithm], arguments: TrainArguments, settings: dict[str, Any], env: VecEnv, device: str
+) -> BaseAlgorithm:
     try:
-        return kind(env=env, seed=arguments.seed, verbose=0, device=device, **settings)
+        return kind(env=env, seed=arguments.seed, verbose=0, device=device, **settings)  # type: ignore[call-arg]
     except ConfigurationError:
         raise
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigurationError(f"{arguments.algo} cannot be built with these settings: {error}") from error
 
 
-def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
+def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, state: dict[str, Any] | None) -> None:
     outputs = ["tensorboard", *(["stdout"] if arguments.verbose else [])]
     model.set_logger(configure(str(folder.tensorboard), outputs))
-    callbacks: list[Any] = [InterruptBetweenRollouts()]
+    callbacks: list[BaseCallback] = [InterruptBetweenRollouts()]
     if isinstance(model.policy, SparsePolicyMixin):
         end_with_the_run(model, arguments.n_timesteps)
         callbacks.append(SparsityCallback())
     if arguments.eval_freq > 0:
-        eval_env = make_env(arguments.env, arguments.seed + 1000)
-        callbacks.append(evaluation(folder, eval_env, arguments.eval_freq, arguments.eval_episodes))
-    if arguments.save_freq > 0:
-        callbacks.append(CheckpointEvery(folder.checkpoints, arguments.save_freq))
+        seed = arguments.seed + 1000
+        every = max(1, arguments.eval_freq // arguments.n_envs)  # it counts rounds of steps
+        env = make_env(arguments.env, seed, vec_env=arguments.vec_env)
+        callbacks.append(evaluation(folder, env, seed, every, arguments.eval_episodes))
+    checkpoints = CheckpointEvery(folder.checkpoints, arguments.save_freq, callbacks)
+    restore = [] if state is None else [Continue(state, callbacks)]
+    saving = [checkpoints] if arguments.save_freq > 0 else []
     remaining = arguments.n_timesteps - model.num_timesteps
     if remaining <= 0:
         print(
@@ -236,22 +252,28 @@ def _learn(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArgumen
         )
         return
     try:
-        model.learn(remaining, callback=callbacks, reset_num_timesteps=False, progress_bar=arguments.progress)
+        model.learn(
+            remaining,
+            callback=[*restore, *callbacks, *saving],
+            reset_num_timesteps=False,
+            progress_bar=arguments.progress,
+        )
     except KeyboardInterrupt:
-        path = checkpoint.save(model, folder.checkpoints)
+        path = checkpoint.save(model, folder.checkpoints, callbacks)
         print(f"\nInterrupted at step {model.num_timesteps}; saved {path}.\nContinue with --resume {folder.path}")
         raise
     model.logger.dump(step=model.num_timesteps)  # what was recorded since the last episode
     model.save(folder.final_model)
-    if arguments.save_replay_buffer:
+    if arguments.save_replay_buffer and isinstance(model, OffPolicyAlgorithm):
         model.save_replay_buffer(folder.path / "replay_buffer.pkl")
 
 
-def _report(model: OffPolicyAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
+def _report(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
     returns, _ = evaluate(model, make_env(arguments.env, arguments.seed + 2000), arguments.eval_episodes)
     table = Table(show_header=False)
     table.add_row("evaluation return", f"{np.mean(returns):.0f} ± {np.std(returns):.0f} ({len(returns)} episodes)")
     if arguments.quick_start:
+        assert isinstance(model, OffPolicyAlgorithm)
         table.add_row("gradient step", _speed(model, arguments))
     table.add_row("run folder", str(folder.path))
     table.add_row("TensorBoard", f"tensorboard --logdir {arguments.log_folder}")

@@ -108,6 +108,11 @@ class TopologyController(nn.Module):
     def connections(self) -> int:
         return sum(layer.topology.nnz for layer in self.layers.values())
 
+    @property
+    def last_update(self) -> int | None:
+        """The last step at which an update may happen; None: there is no last one."""
+        return None if self.schedule is None else self.schedule.end
+
     def end_at(self, step: int | None) -> None:
         """Make this the last step at which an update may happen; None: there is no last one."""
         assert self.schedule is not None

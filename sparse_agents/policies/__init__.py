@@ -6,7 +6,7 @@ For every policy of every algorithm there is one: ``SparseTD3Policy``, ``SparseT
 
 from typing import Any
 
-from sparse_agents.policies.agents import densify, sparsify_agent
+from sparse_agents.policies.agents import attributes_of, densify, sparsify_agent
 from sparse_agents.policies.base import TOPOLOGY_DEFAULTS, SparsePolicyMixin
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.registry import ALIASES, CLASSES, LAYOUTS, register_aliases
@@ -32,6 +32,7 @@ __all__ = [
     "TOPOLOGY_DEFAULTS",
     "Part",
     "SparsePolicyMixin",
+    "attributes_of",
     "densify",
     "register_aliases",
     "sparsify_agent",

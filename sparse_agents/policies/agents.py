@@ -63,7 +63,7 @@ def densify_agent(model: BaseAlgorithm) -> BaseAlgorithm:
     algorithm: Any = next(kind for kind in type(model).__mro__ if kind.__module__.partition(".")[0] != ours)
     twin = algorithm(policy=policy.dense_class(), env=None, device=model.device, _init_setup_model=False)
     given = {key: value for key, value in (model.policy_kwargs or {}).items() if key not in policy.sparse_options()}
-    data = {**_data(model), "policy_class": policy.dense_class(), "policy_kwargs": given}
+    data = {**copy.deepcopy(attributes_of(model)), "policy_class": policy.dense_class(), "policy_kwargs": given}
     vars(twin).update(data, seed=None)  # setting up with a seed would seed every generator anew
     with torch.random.fork_rng(devices=[]):
         twin._setup_model()
@@ -80,12 +80,12 @@ def densify_agent(model: BaseAlgorithm) -> BaseAlgorithm:
     return cast("BaseAlgorithm", twin)
 
 
-def _data(model: BaseAlgorithm) -> dict[str, Any]:
+def attributes_of(model: BaseAlgorithm) -> dict[str, Any]:
     """What Stable-Baselines3 would save of an agent beside its tensors."""
     state_dicts, variables = model._get_torch_save_params()
     tensors = {name.partition(".")[0] for name in (*state_dicts, *variables)}
     excluded = {*model._excluded_save_params(), *tensors}
-    return copy.deepcopy({key: value for key, value in vars(model).items() if key not in excluded})
+    return {key: value for key, value in vars(model).items() if key not in excluded}
 
 
 def _dense_parameters(model: BaseAlgorithm, twin: BaseAlgorithm) -> dict[str, Any]:

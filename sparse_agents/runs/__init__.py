@@ -1,14 +1,17 @@
 """A training run on disk: its folder, environments, evaluation and checkpoints."""
 
 from sparse_agents.runs import checkpoint
-from sparse_agents.runs.callbacks import CheckpointEvery, InterruptBetweenRollouts, evaluation
+from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
+from sparse_agents.runs.environment_state import KeepsState
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.speed import gradient_step_seconds
 
 __all__ = [
     "CheckpointEvery",
+    "Continue",
     "InterruptBetweenRollouts",
+    "KeepsState",
     "RunFolder",
     "check_device",
     "check_environment",

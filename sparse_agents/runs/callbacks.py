@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import signal
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from sparse_agents.errors import CheckpointError
 from sparse_agents.runs import checkpoint
+from sparse_agents.runs.environment_state import vec_env_state
 from sparse_agents.runs.folder import RunFolder
+from sparse_agents.runs.run_state import restore_run
 
 
 class CheckpointEvery(BaseCallback):
-    """Writes a checkpoint every ``save_freq`` environment steps, and at the end so that a run can be prolonged."""
+    """Writes a checkpoint every ``save_freq`` environment steps, and at the end so that a run can be prolonged.
 
-    def __init__(self, folder: Path, save_freq: int) -> None:
+    Where the environments' state can only be saved at the beginning of an episode, it waits for one, up to another
+    ``save_freq`` steps.
+
+    Args:
+        folder: of the checkpoints.
+        save_freq: environment steps.
+        others: the run's other callbacks, whose counters are saved.
+    """
+
+    def __init__(self, folder: Path, save_freq: int, others: Sequence[BaseCallback] = ()) -> None:
         super().__init__()
         self.folder = folder
         self.save_freq = save_freq
+        self.others = tuple(others)
         self._next = 0
 
     def _on_training_start(self) -> None:
@@ -35,16 +47,60 @@ class CheckpointEvery(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         """Between rollouts, when gradient steps and environment agree on the number of steps."""
-        if self.num_timesteps >= self._next:
-            self._next += self.save_freq
-            self._save()
+        late = self.num_timesteps - self._next
+        if late >= 0 and (late >= self.save_freq or self._environments_can_be_saved()):
+            self._next = (self.num_timesteps // self.save_freq + 1) * self.save_freq
+            self.save()
 
     def _on_training_end(self) -> None:
-        self._save()
+        self.save()
 
-    def _save(self) -> None:
-        assert isinstance(self.model, OffPolicyAlgorithm)
-        checkpoint.save(self.model, self.folder)
+    def _environments_can_be_saved(self) -> bool:
+        assert self.model.env is not None
+        return None not in vec_env_state(self.model.env)["environments"]
+
+    def save(self) -> Path:
+        return checkpoint.save(self.model, self.folder, self.others)
+
+
+class Continue(BaseCallback):
+    """Puts a run's state back in place when training begins again: before the first rollout, after what
+    ``learn()`` draws and resets on the way there.
+
+    Args:
+        state: as :func:`checkpoint.load` returns it.
+        others: the run's other callbacks, in the order they were saved in.
+    """
+
+    def __init__(self, state: dict[str, Any], others: Sequence[BaseCallback]) -> None:
+        super().__init__()
+        self._state: dict[str, Any] | None = state
+        self._others = tuple(others)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self._state is not None:
+            restore_run(self.model, self._others, self._state)
+            self._state = None
+
+
+class Evaluation(EvalCallback):
+    """Stable-Baselines3's evaluation, on the same episodes each time, whether the run was resumed or not.
+
+    Args:
+        seed: of the evaluation environment, anew at each evaluation.
+    """
+
+    def __init__(self, eval_env: VecEnv, seed: int, **kwargs: Any) -> None:
+        super().__init__(eval_env, **kwargs)
+        self.seed = seed
+
+    def _on_step(self) -> bool:
+        if self.eval_freq > 0 and self.n_calls % self.eval_freq == 0:
+            self.eval_env.seed(self.seed)
+        return super()._on_step()
 
 
 class InterruptBetweenRollouts(BaseCallback):
@@ -76,24 +132,24 @@ class InterruptBetweenRollouts(BaseCallback):
         signal.signal(signal.SIGINT, self._before)
 
 
-def evaluation(folder: RunFolder, env: VecEnv, eval_freq: int, episodes: int) -> EvalCallback:
-    """Stable-Baselines3's evaluation, continuing the history a run folder already has."""
-    callback = EvalCallback(
+def evaluation(folder: RunFolder, env: VecEnv, seed: int, eval_freq: int, episodes: int) -> EvalCallback:
+    """Stable-Baselines3's evaluation, writing into a run folder.
+
+    Raises:
+        CheckpointError: where the folder has a history that is damaged.
+    """
+    if folder.evaluations.is_file():
+        try:
+            with np.load(folder.evaluations) as history:
+                history["timesteps"], history["results"], history["ep_lengths"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise CheckpointError(f"{folder.evaluations} is damaged: {error}. Move it away to resume.") from error
+    return Evaluation(
         env,
+        seed,
         n_eval_episodes=episodes,
         eval_freq=eval_freq,
         log_path=str(folder.path),
         best_model_save_path=str(folder.path),
         verbose=0,
     )
-    if folder.evaluations.is_file():
-        try:
-            with np.load(folder.evaluations) as history:
-                callback.evaluations_timesteps = history["timesteps"].tolist()
-                callback.evaluations_results = history["results"].tolist()
-                callback.evaluations_length = history["ep_lengths"].tolist()
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise CheckpointError(f"{folder.evaluations} is damaged: {error}. Move it away to resume.") from error
-        if callback.evaluations_results:
-            callback.best_mean_reward = float(np.max(np.mean(callback.evaluations_results, axis=1)))
-    return callback

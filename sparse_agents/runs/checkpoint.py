@@ -1,54 +1,62 @@
-"""Checkpoints a killed run continues from.
+"""Checkpoints a killed run continues from, bit for bit.
 
-A checkpoint is a folder ``step_<n>``: ``model.zip`` (Stable-Baselines3's own, which pickles: load none
-from a stranger), ``state.safetensors`` (replay buffer and random generators) and ``state.json``. It is
-written beside, synced and renamed, so that it is there whole or not at all.
+A checkpoint is a folder ``step_<n>``: ``model.zip`` (Stable-Baselines3's own), ``buffer.safetensors`` (what was
+replayed), ``run.pkl`` (environments, generators, counters) and ``state.json``. It is written beside, synced and
+renamed, so that it is there whole or not at all. The zip and ``run.pkl`` are pickles, which can execute anything when
+they are loaded: load none from a stranger.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
+import pickle
 import shutil
+import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cloudpickle
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from sparse_agents.errors import CheckpointError
+from sparse_agents.runs.run_state import restore_generators, run_state
 
 KEPT = 2
-_FIELDS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-_BUFFER = "buffer/"
+FORMAT = 2
 
-Algorithm = TypeVar("Algorithm", bound=OffPolicyAlgorithm)
+Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
 
 
-def save(model: OffPolicyAlgorithm, folder: Path) -> Path:
-    """Write ``folder/step_<timesteps>``, and forget all but the newest two."""
+def save(model: BaseAlgorithm, folder: Path, callbacks: Sequence[BaseCallback] = ()) -> Path:
+    """Write ``folder/step_<timesteps>``, and forget all but the newest two. To be called between rollouts.
+
+    Args:
+        model: the agent.
+        folder: of all checkpoints of the run.
+        callbacks: whose counters and histories are to go on, in the order a resumed run will have them in.
+    """
     target = folder / f"step_{model.num_timesteps}"
     with _atomic_folder(target) as draft:
         model.save(draft / "model.zip")
-        arrays, state = _buffer_state(model.replay_buffer)
-        arrays["rng/torch"] = torch.get_rng_state().numpy()
-        name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
-        arrays["rng/numpy"] = np.asarray(keys)
-        state["numpy"] = [str(name), int(position), int(has_gauss), float(cached)]
-        state["python"] = random.getstate()
-        state["timesteps"] = model.num_timesteps
-        save_file(arrays, draft / "state.safetensors")
-        (draft / "state.json").write_text(json.dumps(state))
+        state = run_state(model, callbacks)
+        if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
+            columns, state["buffer"] = _split(model.replay_buffer)
+            filled = _filled(model.replay_buffer)
+            save_file({k: np.ascontiguousarray(v[:filled]) for k, v in columns.items()}, draft / "buffer.safetensors")
+        (draft / "run.pkl").write_bytes(cloudpickle.dumps(state))
+        (draft / "state.json").write_text(json.dumps({"format": FORMAT, "timesteps": model.num_timesteps}))
     for old in _all(folder)[:-KEPT]:
         shutil.rmtree(old)
     return target
@@ -66,32 +74,32 @@ def latest(folder: Path) -> Path:
     return found[-1]
 
 
-def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> Algorithm:
-    """The algorithm as it was when the checkpoint was written, random generators included.
-
-    The environment starts a new episode: its own state is not part of a checkpoint.
+def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm, dict[str, Any]]:
+    """The agent as it was when the checkpoint was written, and the state that :class:`Continue` puts back in place.
 
     Raises:
         CheckpointError: naming the damaged file.
     """
     try:
-        state: dict[str, Any] = json.loads((path / "state.json").read_text())
-        arrays = load_file(path / "state.safetensors")
-        model = load_model(path / "model.zip", algorithm, env)
-        _restore_buffer(model, arrays, state)
-        name, position, has_gauss, cached = state["numpy"]
-        torch.set_rng_state(torch.from_numpy(arrays["rng/torch"]))
-        np.random.set_state((name, arrays["rng/numpy"], position, has_gauss, cached))  # noqa: NPY002
-        version, internal, gauss = state["python"]
-        random.setstate((version, tuple(internal), gauss))
-    except (OSError, json.JSONDecodeError, SafetensorError, KeyError, ValueError) as error:
+        facts: dict[str, Any] = json.loads((path / "state.json").read_text())
+        if facts["format"] != FORMAT:
+            raise ValueError(f"it is of format {facts['format']}, and this version reads {FORMAT}")
+        state: dict[str, Any] = pickle.loads((path / "run.pkl").read_bytes())
+        model = load_model(path / "model.zip", algorithm, env, force_reset=None in state["environment"]["environments"])
+        if "buffer" in state:
+            _restore_buffer(model, load_file(path / "buffer.safetensors"), state["buffer"])
+        restore_generators(state)
+    except (
+        OSError, EOFError, json.JSONDecodeError, pickle.UnpicklingError, SafetensorError,
+        KeyError, IndexError, ValueError, TypeError, AttributeError, ImportError,
+    ) as error:  # fmt: skip
         others = [p.name for p in _all(path.parent) if p != path]
         hint = f" Remove {path} to resume from {others[-1]}." if others else ""
         raise CheckpointError(f"Checkpoint {path} is damaged: {error}.{hint}") from error
-    return model
+    return model, state
 
 
-def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None) -> Algorithm:
+def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None, force_reset: bool = True) -> Algorithm:
     """A Stable-Baselines3 zip, with one clear error where it is none, cut short, or of another algorithm."""
     if not path.is_file():
         raise CheckpointError(f"There is no model at {path}.")
@@ -104,7 +112,10 @@ def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None) -> Al
     if damaged or not {"data", "policy.pth"} <= names:
         raise CheckpointError(f"{path} is damaged or not a Stable-Baselines3 model.")
     try:
-        return algorithm.load(path, env=env, device="cpu")
+        with warnings.catch_warnings():
+            # Stable-Baselines3 warns of the replay buffer that it has chosen itself when the agent was made.
+            warnings.filterwarnings("ignore", r"`n_steps=\d+` is ignored .*NStepReplayBuffer")
+            return algorithm.load(path, env=env, device="cpu", force_reset=force_reset)
     except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path} does not load as {algorithm.__name__}: {error}") from error
 
@@ -141,28 +152,27 @@ def _filled(buffer: ReplayBuffer) -> int:
     return buffer.buffer_size if buffer.full else buffer.pos
 
 
-def _columns(buffer: ReplayBuffer) -> dict[str, NDArray[Any]]:
-    """The buffer's arrays by name; dictionary observations as ``observations/<key>``."""
+def _split(buffer: ReplayBuffer) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The arrays with a row per transition, dictionaries of them as ``name/key``; and all else that changes."""
     columns: dict[str, NDArray[Any]] = {}
-    for field in _FIELDS:
-        value = vars(buffer).get(field)
-        if isinstance(value, dict):
-            columns |= {f"{field}/{key}": array for key, array in value.items()}
-        elif value is not None:
-            columns[field] = value
-    return columns
+    rest: dict[str, Any] = {}
+    for name, value in vars(buffer).items():
+        arrays = {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        if arrays and all(_is_column(array, buffer) for array in arrays.values()):
+            columns |= arrays
+        elif isinstance(value, int | bool | float | np.ndarray):
+            rest[name] = value
+    return columns, rest
 
 
-def _buffer_state(buffer: ReplayBuffer | None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    assert buffer is not None
-    n = _filled(buffer)
-    arrays = {_BUFFER + name: np.ascontiguousarray(column[:n]) for name, column in _columns(buffer).items()}
-    return arrays, {"pos": buffer.pos, "full": buffer.full}
+def _is_column(value: Any, buffer: ReplayBuffer) -> bool:
+    return isinstance(value, np.ndarray) and len(value) == buffer.buffer_size and value.dtype != object
 
 
-def _restore_buffer(model: OffPolicyAlgorithm, arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
+def _restore_buffer(model: BaseAlgorithm, arrays: dict[str, NDArray[Any]], rest: dict[str, Any]) -> None:
+    assert isinstance(model, OffPolicyAlgorithm)
     buffer = model.replay_buffer
     assert buffer is not None
-    buffer.pos, buffer.full = int(state["pos"]), bool(state["full"])
-    for name, column in _columns(buffer).items():
-        column[: _filled(buffer)] = arrays[_BUFFER + name]
+    vars(buffer).update(rest)
+    for name, column in _split(buffer)[0].items():
+        column[: _filled(buffer)] = arrays[name]

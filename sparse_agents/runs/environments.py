@@ -9,9 +9,12 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.runs.environment_state import KeepsState
+
+VEC_ENVS: dict[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
 
 
 def _silence_known_warning() -> None:
@@ -31,16 +34,36 @@ def check_environment(env_id: str) -> None:
         raise unknown("environment", env_id, gym.registry) from None
 
 
-def make_env(env_id: str, seed: int | None, monitor_dir: str | None = None, keep_monitor: bool = False) -> VecEnv:
-    """One monitored environment, as a vector of one. ``keep_monitor`` appends to an existing monitor file."""
+def make_env(
+    env_id: str,
+    seed: int | None,
+    monitor_dir: str | None = None,
+    keep_monitor: bool = False,
+    n_envs: int = 1,
+    vec_env: str = "dummy",
+) -> VecEnv:
+    """Monitored environments whose state can be saved.
+
+    Args:
+        env_id: Gymnasium's.
+        seed: of the first; the others have the next ones.
+        monitor_dir: where each writes its episodes.
+        keep_monitor: append to the files that are there.
+        n_envs: how many.
+        vec_env: ``"dummy"``, one after the other in this process, or ``"subproc"``, a process each.
+    """
     check_environment(env_id)
+    if vec_env not in VEC_ENVS:
+        raise unknown("vec_env", vec_env, VEC_ENVS)
     _silence_known_warning()
     try:
         return make_vec_env(
             env_id,
-            n_envs=1,
+            n_envs=n_envs,
             seed=seed,
             monitor_dir=monitor_dir,
+            wrapper_class=KeepsState,
+            vec_env_cls=VEC_ENVS[vec_env],
             monitor_kwargs={"override_existing": not keep_monitor} if monitor_dir else None,
         )
     except gym.error.DependencyNotInstalled as error:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from sb3_helpers import Noise, build
-from stable_baselines3 import SAC, TD3
+from stable_baselines3 import A2C, PPO, SAC, TD3
 
 from sparse_agents import DSTD3
 from sparse_agents.algorithms import end_with_the_run
+from sparse_agents.runs import make_env
 
 SMALL = {"net_arch": [16, 16], "sparsity": 0.7}
 
@@ -85,3 +86,24 @@ def test_what_was_to_be_pruned_is_pruned_when_the_run_ends() -> None:
     model.learn(200)
     for controller in model.policy.topology_controllers.values():
         assert {name: layer.topology.nnz for name, layer in controller.layers.items()} == controller.budgets
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "steps"),
+    [
+        (PPO, {"n_steps": 32, "batch_size": 16, "n_epochs": 3}, 6 * 3 * 4),  # 6 rollouts of 64, four minibatches
+        (PPO, {"n_steps": 32, "batch_size": 64, "n_epochs": 3}, 6 * 3),
+        (A2C, {"n_steps": 5}, 40),
+    ],
+)
+def test_on_policy_runs_are_counted_in_rollouts(kind: type, settings: dict[str, Any], steps: int) -> None:
+    env = make_env("Pendulum-v1", 0, n_envs=2)
+    rule = {"topology": "gmp", "topology_kwargs": {"update_interval": 5}, "net_arch": [8]}
+    model = kind("SparseMlpPolicy", env, device="cpu", policy_kwargs=rule, **settings)
+    end_with_the_run(model, 400)
+    controller = model.policy.topology_controllers["policy"]
+    assert controller.last_update == steps
+    model.learn(400)
+    assert controller.steps >= steps
+    parts = [part.weights() for part in model.policy.parts()]
+    assert sum(w[0] for w in parts) == pytest.approx(0.1 * sum(w[1] for w in parts), abs=2)

@@ -36,7 +36,7 @@ def test_gradient_steps_after_loading_are_those_without_interruption(kind: type,
     checkpoint.save(model, tmp_path)
     model.train(9, 32)
     after = (np.random.rand(), torch.rand(1).item(), random.random())  # noqa: NPY002
-    loaded = checkpoint.load(checkpoint.latest(tmp_path), kind, env())
+    loaded, _state = checkpoint.load(checkpoint.latest(tmp_path), kind, env())
     loaded.set_logger(model.logger)
     loaded.train(9, 32)
     for a, b in zip(model.policy.parameters(), loaded.policy.parameters(), strict=True):
@@ -75,7 +75,7 @@ def test_a_failing_write_keeps_what_was_saved(tmp_path: Path, monkeypatch: pytes
     checkpoint.load(checkpoint.latest(tmp_path), TD3, env())
 
 
-@pytest.mark.parametrize("name", ["model.zip", "state.safetensors", "state.json"])
+@pytest.mark.parametrize("name", ["model.zip", "buffer.safetensors", "run.pkl", "state.json"])
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "missing", "empty"])
 def test_damage_is_named_and_an_older_checkpoint_offered(name: str, damage: str, tmp_path: Path) -> None:
     model = make()
