@@ -17,7 +17,7 @@ class SparseConv2d(SparseLayer):
 
     Weights, gradients, moments and checkpoints are O(nnz). The computation is torch's dense one, on kernels that are
     filled in at each forward: kernels are small beside images, and unfolding images into a matrix for the sparse
-    product takes two to four times as long, at 99% sparsity as at 90% (``docs/convolutions.md``).
+    product takes two to four times as long, at 99% sparsity as at 90% (``docs/algorithms.md``).
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, bias: as of ``nn.Conv2d``.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.envs import BitFlippingEnv
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -35,6 +36,18 @@ def normalised(env_id: str, **kwargs: Any) -> VecEnv:
     return VecNormalize(make_env(env_id, 0, **kwargs))
 
 
+class Goals(BitFlippingEnv):
+    """With what Gymnasium asks of an environment that can be made by name."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 1}
+
+    def __init__(self, render_mode: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.render_mode = render_mode
+
+
+gym.register("Goals-v0", Goals, kwargs={"n_bits": 6, "continuous": True, "max_steps": 6})
+
 CASES: dict[str, tuple[type[BaseAlgorithm], str, int, dict[str, Any], Callable[..., VecEnv] | None]] = {
     "td3": (TD3, "HalfCheetah-v5", 1, OFF_POLICY, None),
     "td3, noise with memory": (TD3, "Pendulum-v1", 1, {**OFF_POLICY, "action_noise": "ou"}, None),
@@ -45,6 +58,7 @@ CASES: dict[str, tuple[type[BaseAlgorithm], str, int, dict[str, Any], Callable[.
     "ds_td3, capped": (DSTD3, "Hopper-v5", 1, {**OFF_POLICY, "target_topology": "capped"}, None),
     "sac, gSDE": (SAC, "Pendulum-v1", 1, {**OFF_POLICY, "use_sde": True, "sde_sample_freq": 5}, None),
     "sac, normalised": (SAC, "Walker2d-v5", 2, OFF_POLICY, normalised),
+    "sac, HER": (SAC, "Goals-v0", 2, {**OFF_POLICY, "replay_buffer_class": HerReplayBuffer}, None),
     "dqn": (DQN, "CartPole-v1", 1, {**OFF_POLICY, "target_update_interval": 30}, None),
     "ppo": (PPO, "Hopper-v5", 2, {"n_steps": 16, "batch_size": 8, "n_epochs": 3}, None),
     "ppo, gSDE, normalised": (
@@ -57,6 +71,7 @@ CASES: dict[str, tuple[type[BaseAlgorithm], str, int, dict[str, Any], Callable[.
     "recurrent ppo": (contrib.RecurrentPPO, "Pendulum-v1", 1, {"n_steps": 16, "batch_size": 8, "n_epochs": 2}, None),
     "trpo": (contrib.TRPO, "Pendulum-v1", 1, {"n_steps": 16, "batch_size": 8}, None),
 }  # fmt: skip
+ALIASES = {"recurrent ppo": "SparseMlpLstmPolicy", "sac, HER": "SparseMultiInputPolicy"}
 STEPS = 160
 
 
@@ -74,7 +89,7 @@ def new_agent(case: str) -> BaseAlgorithm:
     policy = {k: v for k, v in SPARSE.items() if case != "trpo" or "topology" not in k}
     if case == "recurrent ppo":
         policy["lstm_hidden_size"] = 8
-    alias = "SparseMlpLstmPolicy" if case == "recurrent ppo" else "SparseMlpPolicy"
+    alias = ALIASES.get(case, "SparseMlpPolicy")
     return algorithm(alias, env, seed=3, device="cpu", policy_kwargs=policy, **settings)
 
 
@@ -104,7 +119,7 @@ def everything(model: Any) -> dict[str, Any]:
         found[f"{name}/edges"] = layer.topology.edges.ids
     buffer = vars(model).get("replay_buffer")
     if buffer is not None:
-        found |= {f"buffer/{n}": torch.from_numpy(getattr(buffer, n)) for n in ("observations", "actions", "rewards")}
+        found |= {f"buffer/{n}": torch.from_numpy(getattr(buffer, n)) for n in ("actions", "rewards")}
     if model.get_vec_normalize_env() is not None:
         found["normalised/mean"] = torch.from_numpy(model.get_vec_normalize_env().obs_rms.mean)
         found["normalised/returns"] = torch.from_numpy(model.get_vec_normalize_env().returns)
