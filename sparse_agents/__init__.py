@@ -3,7 +3,7 @@
 Importing registers ``"SparseMlpPolicy"`` and its like with the algorithms of Stable-Baselines3 and sb3-contrib.
 """
 
-from sparse_agents.algorithms import DSTD3
+from sparse_agents.algorithms import DSSAC, DSTD3
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.control import TopologyController, sparsify
 from sparse_agents.errors import CheckpointError, ConfigurationError
@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 register_aliases()
 
 __all__ = [
+    "DSSAC",
     "DSTD3",
     "CheckpointError",
     "ConfigurationError",

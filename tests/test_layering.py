@@ -19,7 +19,7 @@ FLOORS = [
     {"policies"},
     {"callbacks", "algorithms"},
     {"runs"},
-    {"benchmark", "experiments"},
+    {"benchmark", "experiments", "zoo"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -14,26 +14,12 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from sparse_agents.algorithms.capped_target import CappedTargets
+from sparse_agents.algorithms.recipe import FROZEN_FRACTION, PAPER_POLICY
 from sparse_agents.algorithms.run_length import NOT_YET, end_with_the_run
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
 
 TARGET_TOPOLOGIES = ("shared", "capped")
-
-# The topology stays as it is for the last 50k of the paper's 1M steps.
-FROZEN_FRACTION = 0.05
-
-
-PAPER_POLICY: Mapping[str, Any] = {
-    "net_arch": [256, 256],
-    "optimizer_kwargs": {"weight_decay": 2e-4},
-    "sparsity": None,
-    "distribution": "lambda_er",
-    "lambdas": [7.0, 64.0],
-    "dense_output": True,
-    "weight_init": "inherit",
-    "topology": "set",
-}
 
 
 class DSTD3(TD3):

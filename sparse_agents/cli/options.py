@@ -14,13 +14,14 @@ import torch
 import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from sparse_agents.algorithms import DSTD3
+from sparse_agents.algorithms import DSSAC, DSTD3
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.policies import ALIASES
 
 _ZOO_NAMES = {"RecurrentPPO": "ppo_lstm", "MaskablePPO": "ppo_mask"}
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ds_td3": DSTD3,
+    "ds_sac": DSSAC,
     **{_ZOO_NAMES.get(kind.__name__, kind.__name__.lower()): kind for kind in ALIASES},
 }
 """By rl-zoo3's names."""

@@ -44,7 +44,7 @@ class TrainArguments:
     """Train a sparse agent. Writes a run folder in rl-zoo's layout, with TensorBoard logs and checkpoints."""
 
     algo: str = "ds_td3"
-    """ds_td3 (the paper's recipe), or one of Stable-Baselines3's and sb3-contrib's: td3, sac, dqn, ppo, tqc, ..."""
+    """ds_td3, ds_sac (the paper's recipes), td3, sac, dqn, ppo, or another of Stable-Baselines3 or sb3-contrib."""
     env: str = "HalfCheetah-v5"
     """Gymnasium environment id."""
     n_timesteps: Annotated[int, arg(aliases=["-n"])] = 1_000_000
