@@ -235,6 +235,9 @@ def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, s
     model.set_logger(configure(str(folder.tensorboard), outputs))
     callbacks: list[BaseCallback] = [InterruptBetweenRollouts()]
     if isinstance(model.policy, SparsePolicyMixin):
+        masked = [name for name, backend in model.policy.backends().items() if backend == "masked"]
+        if masked:
+            print(f"Computed densely, with matrices filled in: {', '.join(masked)}.")
         end_with_the_run(model, arguments.n_timesteps)
         callbacks.append(SparsityCallback())
     if arguments.eval_freq > 0:

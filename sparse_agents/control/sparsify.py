@@ -12,7 +12,17 @@ from torch import Tensor, nn
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import swap_parameters
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.nn import DenseLayer, check_patterns, dense_layers, matrix_shape, replace_layers
+from sparse_agents.nn import (
+    BACKENDS,
+    DenseLayer,
+    SparseLinear,
+    check_patterns,
+    dense_layers,
+    matrix_shape,
+    replace_layers,
+    sparse_layers,
+    use_backend,
+)
 from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, largest_edges, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
 
@@ -79,6 +89,7 @@ def sparsify(
     exclude: Iterable[str] = (),
     weight_init: str = "scaled",
     initial_topology: str = "rule",
+    backend: str = "csr",
     paths: Sequence[Sequence[str]] | None = None,
     followers: Sequence[nn.Module] = (),
     optimizer: torch.optim.Optimizer | None = None,
@@ -99,6 +110,7 @@ def sparsify(
         weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
         initial_topology: ``"rule"``: as the rule says, which is mostly at random; ``"magnitude"``: the largest weights
             of each layer, under rules that begin at random.
+        backend: ``"csr"`` computes by connections, ``"masked"`` densely, with matrices that are filled in at each forward.
         paths: names of linear layers one after the other, from an input of the module to an output, for rules that
             follow the flow through it (``"synflow"``, ``"srigl"``); by default all layers in the order they are
             registered, if their shapes fit.
@@ -134,6 +146,10 @@ def sparsify(
     for follower in followers:
         replace_layers(follower, topologies, weight_init)
     now = {name: module.get_submodule(name) for name in layers}
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
+    for one in (module, *followers):
+        use_backend(one, [layer for layer in sparse_layers(one).values() if isinstance(layer, SparseLinear)], backend)
     controller = TopologyController(
         {name: now[name] for name in topologies},  # type: ignore[misc]
         rule,

@@ -1,5 +1,6 @@
 """Sparse modules and the way from dense ones to them and back."""
 
+from sparse_agents.nn.backends import BACKENDS, CROSSOVER, fastest, use_backend
 from sparse_agents.nn.conv import SparseConv2d
 from sparse_agents.nn.convert import (
     WEIGHT_INITS,
@@ -19,6 +20,8 @@ from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.sequential import SparseSequential, fuse
 
 __all__ = [
+    "BACKENDS",
+    "CROSSOVER",
     "WEIGHT_INITS",
     "DenseLayer",
     "SparseConv2d",
@@ -28,6 +31,7 @@ __all__ = [
     "check_patterns",
     "dense_layers",
     "densify",
+    "fastest",
     "fuse",
     "is_dense_layer",
     "matches",
@@ -35,4 +39,5 @@ __all__ = [
     "random_topologies",
     "replace_layers",
     "sparse_layers",
+    "use_backend",
 ]

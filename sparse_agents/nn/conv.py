@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn.layer import SparseLayer, check_shape
-from sparse_agents.ops import DenseGrad
 from sparse_agents.topology import Topology
 
 
@@ -82,10 +81,7 @@ class SparseConv2d(SparseLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[batch, in_channels, height, width]`` -> ``[batch, out_channels, height, width]``."""
-        matrix = self.matrix()
-        if self.probe.armed and matrix.requires_grad:
-            matrix.register_hook(lambda grad: self.probe.record(self.weight, DenseGrad(grad.detach())))
-        kernels = matrix.view(self.out_channels, self.in_channels, *self.kernel_size)
+        kernels = self.watched_matrix().view(self.out_channels, self.in_channels, *self.kernel_size)
         return F.conv2d(x, kernels, self.bias, self.stride, self.padding, self.dilation)
 
     def extra_repr(self) -> str:

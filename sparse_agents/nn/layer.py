@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.ops import GradientProbe
+from sparse_agents.ops import STALE_GRAPH, DenseGrad, GradientProbe
 from sparse_agents.topology import Edges, Topology
 
 
@@ -57,6 +57,20 @@ class SparseLayer(nn.Module):
         active = self.topology.edges.active
         used = self.weight if active is None else self.weight - (self.weight * ~active).detach()
         return self.topology.edges.dense(used)
+
+    def watched_matrix(self) -> Tensor:
+        """:meth:`matrix`, for a forward: its backward tells the probe, and refuses connections that are gone."""
+        matrix, edges = self.matrix(), self.topology.edges
+        if matrix.requires_grad:
+
+            def seen(grad: Tensor) -> None:
+                if self.topology.edges is not edges:
+                    raise RuntimeError(STALE_GRAPH)
+                if self.probe.armed:
+                    self.probe.record(self.weight, DenseGrad(grad.detach()))
+
+            matrix.register_hook(seen)
+        return matrix
 
     def take(self, dense: nn.Linear | nn.Conv2d, scale: float) -> None:
         """The values of a dense layer, weights multiplied by ``scale``."""

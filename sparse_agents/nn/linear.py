@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sparse_agents.nn.layer import SparseLayer, check_shape
 from sparse_agents.ops import Chain, apply_chain
@@ -26,7 +27,10 @@ class SparseLinear(SparseLayer):
     Attributes:
         weight: ``[nnz]``, in the slot order of ``topology.edges``.
         bias: ``[out_features]`` or None.
+        backend: how it computes, see :meth:`use`.
     """
+
+    masked: Tensor
 
     def __init__(
         self,
@@ -45,7 +49,14 @@ class SparseLinear(SparseLayer):
             topology = Topology(random_edges(shape, nnz, generator or torch.default_generator))
         super().__init__(check_shape(topology, shape), bias, dtype)
         self.in_features, self.out_features = in_features, out_features
+        self.backend = "csr"
+        self.register_buffer("masked", torch.tensor(False))
         self._chain: Chain | None = None
+
+    def use(self, backend: str) -> None:
+        """Compute by connections (``"csr"``), or densely with a matrix that is filled in (``"masked"``)."""
+        self.backend = backend
+        self.masked.fill_(backend == "masked")
 
     @classmethod
     def from_dense(cls, linear: nn.Linear, topology: Topology, scale: float = 1.0) -> SparseLinear:
@@ -71,6 +82,8 @@ class SparseLinear(SparseLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in_features]`` -> ``[..., out_features]``."""
+        if self.backend == "masked":
+            return F.linear(x, self.watched_matrix(), self.bias)
         chain = self._chain
         if chain is None or not chain.current():
             shape = (self.out_features, self.in_features)
@@ -79,6 +92,10 @@ class SparseLinear(SparseLayer):
             return apply_chain(chain, x, [self.weight], [self.bias])
         y = apply_chain(chain, x.reshape(-1, x.shape[-1]), [self.weight], [self.bias])
         return y.view(*x.shape[:-1], self.out_features)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self.backend = "masked" if bool(self.masked) else "csr"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_chain": None}

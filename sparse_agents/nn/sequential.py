@@ -70,7 +70,8 @@ class SparseSequential(nn.Sequential):
         stretch: _Stretch | None = None
         for child in children:
             # Exactly these: a subclass may compute something else.
-            if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear):
+            masked = isinstance(child, SparseLinear) and child.backend == "masked"
+            if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear) and not masked:
                 if stretch is None or len(stretch.layers) == MAX_LAYERS:
                     stretch = _Stretch()
                     parts.append(stretch)
@@ -95,6 +96,14 @@ class SparseSequential(nn.Sequential):
                 modules += [layer, names[activation]()]
             return nn.Sequential(*modules)
         return part
+
+    def forget_stretches(self) -> None:
+        """After a child's backend has changed."""
+        self.__dict__.pop("_cached_stretches", None)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self.forget_stretches()
+        super()._load_from_state_dict(*args)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_cached_stretches"}

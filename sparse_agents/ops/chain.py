@@ -14,6 +14,10 @@ from sparse_agents.ops.native import ACTIVATIONS, DTYPES, NativeNetwork
 from sparse_agents.ops.probe import GradientProbe, Pair
 from sparse_agents.topology import Edges, Topology, full_edges
 
+STALE_GRAPH = (
+    "The topology changed between this forward and its backward. Finish the backward before the optimizer step that "
+    "rewires, or run the forward again."
+)
 _REFERENCE_ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
 # Gradient times derivative, as a function of the activated value.
 _REFERENCE_DERIVATIVES = {
@@ -58,10 +62,7 @@ class Chain:
     def require_current(self) -> None:
         """At the begin of a backward: refuse gradients for connections that are gone."""
         if not self.current():
-            raise RuntimeError(
-                "The topology changed between this forward and its backward. Finish the backward before the "
-                "optimizer step that rewires, or run the forward again."
-            )
+            raise RuntimeError(STALE_GRAPH)
 
     @property
     def armed(self) -> list[int]:

@@ -20,14 +20,18 @@ from sparse_agents.control import (
 )
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import (
+    BACKENDS,
     DenseLayer,
     SparseLayer,
+    SparseLinear,
     check_patterns,
+    fastest,
     is_dense_layer,
     matches,
     matrix_shape,
     replace_layers,
     sparse_layers,
+    use_backend,
 )
 from sparse_agents.policies.parts import Part
 from sparse_agents.rules import TopologyRule, overlay
@@ -69,6 +73,9 @@ class SparsePolicyMixin:
             of each layer, under rules that begin at random.
         include: name patterns of layers to make sparse; others stay dense and are not counted.
         exclude: name patterns of layers, among those, that stay dense and are not counted, such as ``"critic.*.0"``.
+        backend: how linear layers compute: ``"csr"`` by connections, ``"masked"`` densely, with matrices that are filled
+            in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is faster, for
+            each network; :meth:`backends` says what it is.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
@@ -99,6 +106,7 @@ class SparsePolicyMixin:
         initial_topology: str = "rule",
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
+        backend: str = "auto",
         share_topology: bool = True,
         topology_defaults: Mapping[str, Any] | None = None,
         **dense: Any,
@@ -116,6 +124,7 @@ class SparsePolicyMixin:
             "initial_topology": initial_topology,
             "include": tuple(include),
             "exclude": tuple(exclude),
+            "backend": backend,
             "share_topology": share_topology,
             "topology_defaults": dict(topology_defaults or {}),
         }
@@ -173,6 +182,9 @@ class SparsePolicyMixin:
 
     def _sparsify(self) -> None:
         assert isinstance(self, nn.Module)
+        backend = self._sparse_kwargs["backend"]
+        if backend not in (*BACKENDS, "auto"):
+            raise unknown("backend", backend, (*BACKENDS, "auto"))
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
         optimizers, parts = self.optimizers(), self.parts()
@@ -212,6 +224,25 @@ class SparsePolicyMixin:
             if optimizer is not None:
                 prefer_fused(optimizer)
         self.topology_controllers = nn.ModuleDict(controllers)
+        for part in self.parts():
+            self._choose_backend(part, budgets[part.optimizer])
+
+    def _choose_backend(self, part: Part, budgets: Mapping[str, int]) -> None:
+        """For a network and its target, by the connections it is to have in the end."""
+        linear = {name: layer for name, layer in part.layers().items() if isinstance(layer, SparseLinear)}
+        backend = self._sparse_kwargs["backend"]
+        if backend == "auto":
+            backend = fastest([(*layer.topology.shape, budgets[name]) for name, layer in linear.items()])
+        found = sparse_layers(self)  # type: ignore[arg-type]
+        twins = [found[other] for name in linear for other in self._target_layers(name)]
+        layers = [layer for layer in (*linear.values(), *twins) if isinstance(layer, SparseLinear)]
+        use_backend(self, layers, backend)  # type: ignore[arg-type]
+
+    def backends(self) -> dict[str, str]:
+        """How each layer computes, by name: ``"csr"`` or ``"masked"``; convolutions are always dense."""
+        assert isinstance(self, nn.Module)
+        layers = sparse_layers(self)
+        return {name: layer.backend if isinstance(layer, SparseLinear) else "masked" for name, layer in layers.items()}
 
     def _topologies(
         self, part: Part, rule: TopologyRule, sparsity: float | None, generator: torch.Generator
