@@ -110,7 +110,8 @@ def sparsify(
         weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
         initial_topology: ``"rule"``: as the rule says, which is mostly at random; ``"magnitude"``: the largest weights
             of each layer, under rules that begin at random.
-        backend: ``"csr"`` computes by connections, ``"masked"`` densely, with matrices that are filled in at each forward.
+        backend: ``"csr"`` computes by connections, ``"masked"`` densely, with matrices that are filled in at each
+            forward.
         paths: names of linear layers one after the other, from an input of the module to an output, for rules that
             follow the flow through it (``"synflow"``, ``"srigl"``); by default all layers in the order they are
             registered, if their shapes fit.

@@ -73,9 +73,9 @@ class SparsePolicyMixin:
             of each layer, under rules that begin at random.
         include: name patterns of layers to make sparse; others stay dense and are not counted.
         exclude: name patterns of layers, among those, that stay dense and are not counted, such as ``"critic.*.0"``.
-        backend: how linear layers compute: ``"csr"`` by connections, ``"masked"`` densely, with matrices that are filled
-            in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is faster, for
-            each network; :meth:`backends` says what it is.
+        backend: how linear layers compute: ``"csr"`` by connections, ``"masked"`` densely, with matrices that are
+            filled in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is
+            faster, for each network; :meth:`backends` says what it is.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has

@@ -14,7 +14,7 @@ from stable_baselines3 import PPO, TD3
 from torch import Tensor, nn
 from training_run import Run
 
-from sparse_agents import Topology, TopologyController, sparsify
+from sparse_agents import Topology, TopologyController
 from sparse_agents.rules import RULES, make_rule
 from sparse_agents.topology import Edges
 
@@ -182,18 +182,11 @@ def test_td3_saved_and_loaded_goes_on_alike(rule: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", ALL)
 def test_ppo_trains(rule: str) -> None:
-    model = PPO("MlpPolicy", Noise(observations=16, actions=8), n_steps=32, batch_size=8, n_epochs=4, seed=0,
-                policy_kwargs={"net_arch": [16, 16]})  # fmt: skip
-    hidden = {net: [f"mlp_extractor.{net}.{i}" for i in (0, 2)] for net in ("policy_net", "value_net")}
-    controller = sparsify(
-        model.policy,
-        sparsity=0.7,
-        topology=rule,
-        topology_kwargs={"update_interval": 2, "drop_fraction": 0.3, "schedule": "constant", "end": 16},
-        paths=[[*hidden["policy_net"], "action_net"], [*hidden["value_net"], "value_net"]],
-        optimizer=model.policy.optimizer,
-        seed=1,
-    )
+    timing = {"update_interval": 2, "drop_fraction": 0.3, "schedule": "constant", "end": 16}
+    kwargs = {"net_arch": [16, 16], "sparsity": 0.7, "topology": rule, "topology_kwargs": timing}
+    model = PPO("SparseMlpPolicy", Noise(observations=16, actions=8), n_steps=32, batch_size=8, n_epochs=4, seed=0,
+                policy_kwargs=kwargs)  # fmt: skip
+    controller = model.policy.topology_controllers["policy"]
     model.learn(64)
     assert controller.steps == 32
     assert_declared(controller)
