@@ -16,7 +16,7 @@ from stable_baselines3 import TD3
 
 from sparse_agents import DSTD3
 
-SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0"]
+SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0", "--num-threads", "1"]
 
 
 def run(*arguments: str, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:

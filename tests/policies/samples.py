@@ -43,6 +43,11 @@ class Sample(gym.Env):
         return [True, True, False, True]
 
 
+def in_the_fast_suite(algorithm: type[BaseAlgorithm], alias: str) -> bool:
+    """Vectors always; images of one algorithm of each family."""
+    return "Mlp" in alias or "Linear" in alias or algorithm.__name__ in ("TD3", "DQN", "PPO")
+
+
 def observations_of(alias: str) -> spaces.Space:
     return OBSERVATIONS[alias.removeprefix("Sparse").removesuffix("Policy").removesuffix("Lstm")]
 

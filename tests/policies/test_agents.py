@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from samples import agent, environment, observations_of
+from samples import agent, environment, in_the_fast_suite, observations_of
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -19,7 +19,11 @@ from sparse_agents.policies import ALIASES, SparsePolicyMixin
 
 POLICIES = [(algorithm, alias) for algorithm, aliases in ALIASES.items() for alias in aliases]
 EVERY_POLICY = pytest.mark.parametrize(
-    ("algorithm", "alias"), POLICIES, ids=[f"{algorithm.__name__}-{alias}" for algorithm, alias in POLICIES]
+    ("algorithm", "alias"),
+    [
+        pytest.param(*p, id=f"{p[0].__name__}-{p[1]}", marks=[] if in_the_fast_suite(*p) else [pytest.mark.slow])
+        for p in POLICIES
+    ],
 )
 
 

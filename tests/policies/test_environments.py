@@ -10,7 +10,7 @@ from samples import VECTOR, Sample
 from stable_baselines3 import DQN, PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.envs import BitFlippingEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 
 from sparse_agents.nn import sparse_layers
 
@@ -36,18 +36,26 @@ def assert_trains(model: Any, steps: int = 120) -> None:
     assert any(not layer.topology.edges.same_as(before[name]) for name, layer in layers.items())
 
 
-@pytest.mark.parametrize("vec_env", [DummyVecEnv, SubprocVecEnv])
+AGENTS: tuple[tuple[type, Any, dict[str, Any]], ...] = (
+    (PPO, continuous, {"n_steps": 8, "batch_size": 12}),
+    (TD3, continuous, OFF_POLICY),
+    (DQN, discrete, OFF_POLICY),
+)
+
+
+@pytest.mark.parametrize(("kind", "factory", "settings"), AGENTS, ids=["PPO", "TD3", "DQN"])
 @pytest.mark.parametrize("normalise", [False, True])
-def test_several_environments(vec_env: type, normalise: bool) -> None:
-    for kind, factory, settings in (
-        (TD3, continuous, OFF_POLICY),
-        (DQN, discrete, OFF_POLICY),
-        (PPO, continuous, {"n_steps": 8, "batch_size": 12}),
-    ):
-        env = make_vec_env(factory, 3, seed=0, vec_env_cls=vec_env)
-        env = VecNormalize(env) if normalise else env
-        assert_trains(kind("SparseMlpPolicy", env, device="cpu", policy_kwargs=dict(POLICY), **settings))
-        env.close()
+def test_several_environments(kind: type, factory: Any, settings: dict[str, Any], normalise: bool) -> None:
+    env = make_vec_env(factory, 3, seed=0)
+    env = VecNormalize(env) if normalise else env
+    assert_trains(kind("SparseMlpPolicy", env, device="cpu", policy_kwargs=dict(POLICY), **settings))
+
+
+def test_environments_in_processes_of_their_own() -> None:
+    kind, factory, settings = AGENTS[0]
+    env = VecNormalize(make_vec_env(factory, 2, seed=0, vec_env_cls=SubprocVecEnv))
+    assert_trains(kind("SparseMlpPolicy", env, device="cpu", policy_kwargs=dict(POLICY), **settings))
+    env.close()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from samples import agent, environment, observations_of
+from samples import agent, environment, in_the_fast_suite, observations_of
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents.nn import SparseConv2d, dense_layers, sparse_layers
@@ -37,7 +37,7 @@ def cases() -> list[Any]:
         for rule in ("static", "set", "rigl"):
             if rule != "static" and bypasses(algorithm, alias):
                 continue
-            often = "Mlp" in alias or rule == "rigl"
+            often = in_the_fast_suite(algorithm, alias) and ("Mlp" in alias or rule == "rigl")
             found.append(
                 pytest.param(algorithm, alias, rule, id=f"{name}-{rule}", marks=[] if often else [pytest.mark.slow])
             )
