@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import sparse_agents  # noqa: F401  its policies' names
 from sparse_agents.zoo import HYPERPARAMS, register
 
-CONFIG_FLAGS = ("-c", "--conf-file")
+_PARSER = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_PARSER.add_argument("--algo", default="ppo")
+_PARSER.add_argument("-c", "--conf-file")
 
 
 def main() -> None:
@@ -23,10 +26,10 @@ def main() -> None:
         return
     from rl_zoo3.train import train
 
-    if "--algo" in sys.argv and not any(flag in sys.argv for flag in CONFIG_FLAGS):
-        ours = HYPERPARAMS / f"{sys.argv[sys.argv.index('--algo') + 1]}.yml"
-        if ours.is_file():
-            sys.argv += ["--conf-file", str(ours)]
+    given, _ = _PARSER.parse_known_args()
+    ours = HYPERPARAMS / f"{given.algo}.yml"
+    if given.conf_file is None and ours.is_file():
+        sys.argv += ["--conf-file", str(ours)]
     train()
 
 

@@ -16,6 +16,8 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin, SparseSACPolicy
 
 DS_SAC_POLICY: Mapping[str, Any] = {**PAPER_POLICY, "optimizer_kwargs": {}, "lambdas": [12.0, 80.0]}
+DENSE_TAU = 0.005
+"""SAC's own: what a plain agent made of this one is to average its targets with."""
 
 
 class DSSAC(SAC):
@@ -92,6 +94,12 @@ class DSSAC(SAC):
         assert isinstance(policy, SparsePolicyMixin)
         steps: int = policy.topology_controllers["critic"].steps  # type: ignore[assignment]
         self.tau = 1.0 if steps % self.target_copy_interval == 0 else 0.0
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        try:
+            super().train(gradient_steps, batch_size)
+        finally:
+            self.tau = DENSE_TAU
 
     def _setup_learn(
         self, total_timesteps: int, callback: Any = None, *args: Any, **kwargs: Any

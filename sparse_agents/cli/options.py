@@ -65,9 +65,14 @@ def import_packages(names: Sequence[str]) -> None:
             ) from error
 
 
-def parse(arguments: type[Arguments], prog: str, argv: Sequence[str]) -> Arguments:
-    """A dataclass from the command line; its field comments are the help. Exits with 2 on bad flags."""
-    return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__)
+def parse(arguments: type[Arguments], prog: str, argv: Sequence[str], default: Arguments | None = None) -> Arguments:
+    """A dataclass from the command line; its field comments are the help. Exits with 2 on bad flags.
+
+    ``default``: what holds where a flag is not given, in place of the fields' defaults.
+    """
+    if default is None:
+        return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__)
+    return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__, default=default)
 
 
 def algorithm(name: str) -> type[BaseAlgorithm]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -116,13 +117,17 @@ def main(argv: Sequence[str]) -> None:
         import_packages(arguments.gym_packages)
         env = _environments(arguments, folder, keep_monitor=True)
         model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
+        folder.trim_monitors(state["episodes"])
         print(f"Resuming {folder.path} at step {model.num_timesteps}")
+        if None in state["environment"]["environments"]:
+            print("The environment's state could not be saved there: a new episode begins, and the run is another one.")
     else:
         arguments = _quick_start(arguments) if arguments.quick_start else arguments
         check_environment(arguments.env)
         kind = algorithm(arguments.algo)
         settings = _settings(arguments)
-        model, state = _build(kind, arguments, settings, _environments(arguments), device), None
+        given = copy.deepcopy(settings)  # some algorithms write into theirs
+        model, state = _build(kind, arguments, given, _environments(arguments), device), None
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), settings)
         model.set_env(_environments(arguments, folder))
@@ -133,7 +138,15 @@ def main(argv: Sequence[str]) -> None:
 def _environments(arguments: TrainArguments, folder: RunFolder | None = None, keep_monitor: bool = False) -> VecEnv:
     """Those to train in; with a folder, their episodes are recorded there."""
     directory = None if folder is None else str(folder.path)
-    return make_env(arguments.env, arguments.seed, directory, keep_monitor, arguments.n_envs, arguments.vec_env)
+    return make_env(
+        arguments.env,
+        arguments.seed,
+        directory,
+        keep_monitor,
+        arguments.n_envs,
+        arguments.vec_env,
+        arguments.gym_packages,
+    )
 
 
 def _check(arguments: TrainArguments) -> None:
@@ -165,23 +178,27 @@ def _quick_start(arguments: TrainArguments) -> TrainArguments:
     )
 
 
-def _reopen(arguments: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, TrainArguments]:
-    """The run's own settings, and of the given ones those that may change."""
-    assert arguments.resume is not None
-    folder = RunFolder.open(arguments.resume)
+def _reopen(given: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, TrainArguments]:
+    """The run's own settings, and of the given ones those that may change, which are from now on the run's."""
+    assert given.resume is not None
+    folder = RunFolder.open(given.resume)
     stored = folder.read_settings()
     known = {f.name for f in fields(TrainArguments)} - set(_NOT_SAVED)
     restored = {k: v for k, v in stored.items() if k in known}
     for name in _TUPLES:
         restored[name] = tuple(restored.get(name) or ())
     restored["log_folder"] = Path(restored.get("log_folder", "logs"))
-    for name in _RESUMED:
-        flag = f"--{name.replace('_', '-')}"
-        if any(word.split("=")[0].replace("_", "-") == flag for word in argv) or (
-            name == "n_timesteps" and "-n" in argv
-        ):
-            restored[name] = getattr(arguments, name)
-    return folder, TrainArguments(**{**restored, "resume": arguments.resume, "progress": arguments.progress})
+    before = TrainArguments(**restored)
+    arguments = parse(TrainArguments, "train", argv, default=before)
+    for name in known - set(_RESUMED):
+        if getattr(arguments, name) != getattr(before, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigurationError(
+                f"{flag} {getattr(arguments, name)}: the run has {getattr(before, name)}, and a resumed run keeps its "
+                f"settings but {', '.join('--' + n.replace('_', '-') for n in _RESUMED)}. Start a new one."
+            )
+    folder.write_arguments(_saved(arguments))
+    return folder, arguments
 
 
 def _saved(arguments: TrainArguments) -> dict[str, Any]:
@@ -233,7 +250,7 @@ def _build(
 def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, state: dict[str, Any] | None) -> None:
     outputs = ["tensorboard", *(["stdout"] if arguments.verbose else [])]
     model.set_logger(configure(str(folder.tensorboard), outputs))
-    callbacks: list[BaseCallback] = [InterruptBetweenRollouts()]
+    callbacks: list[BaseCallback] = []
     if isinstance(model.policy, SparsePolicyMixin):
         masked = [name for name, backend in model.policy.backends().items() if backend == "masked"]
         if masked:
@@ -243,8 +260,8 @@ def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, s
     if arguments.eval_freq > 0:
         seed = arguments.seed + 1000
         every = max(1, arguments.eval_freq // arguments.n_envs)  # it counts rounds of steps
-        env = make_env(arguments.env, seed, vec_env=arguments.vec_env)
-        callbacks.append(evaluation(folder, env, seed, every, arguments.eval_episodes))
+        env = make_env(arguments.env, seed, vec_env=arguments.vec_env, packages=arguments.gym_packages)
+        callbacks += evaluation(folder, model, env, seed, every, arguments.eval_episodes)
     checkpoints = CheckpointEvery(folder.checkpoints, arguments.save_freq, callbacks)
     restore = [] if state is None else [Continue(state, callbacks)]
     saving = [checkpoints] if arguments.save_freq > 0 else []
@@ -257,7 +274,7 @@ def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, s
     try:
         model.learn(
             remaining,
-            callback=[*restore, *callbacks, *saving],
+            callback=[*restore, InterruptBetweenRollouts(), *callbacks, *saving],
             reset_num_timesteps=False,
             progress_bar=arguments.progress,
         )

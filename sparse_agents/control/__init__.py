@@ -2,10 +2,18 @@
 
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import is_like, map_moments, prefer_fused, swap_parameters
-from sparse_agents.control.sparsify import check_outputs, fresh_seed, initial_topologies, sparsify, split_options
+from sparse_agents.control.sparsify import (
+    check_kinds,
+    check_outputs,
+    fresh_seed,
+    initial_topologies,
+    sparsify,
+    split_options,
+)
 
 __all__ = [
     "TopologyController",
+    "check_kinds",
     "check_outputs",
     "fresh_seed",
     "initial_topologies",

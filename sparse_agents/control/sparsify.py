@@ -131,6 +131,7 @@ def sparsify(
     layers = dense_layers(module, exclude)
     _check_layers(module, layers)
     rule, schedule = split_options(topology, topology_kwargs, lambda _, kind: kind.published)
+    check_kinds(rule, layers)
     shapes = {name: matrix_shape(layer) for name, layer in layers.items()}
     weights = {name: layer.weight.detach().flatten(1) for name, layer in layers.items()}
     sizes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
@@ -189,6 +190,16 @@ def _check_layers(module: nn.Module, layers: Mapping[str, DenseLayer]) -> None:
             raise ConfigurationError(
                 f"Layer {name!r} is frozen (its weight has requires_grad=False), and a topology is trained with its "
                 f"weights. Leave the layer as it is: exclude=[{name!r}]."
+            )
+
+
+def check_kinds(rule: TopologyRule, layers: Mapping[str, DenseLayer]) -> None:
+    """Raises ConfigurationError where a rule cannot deal with a layer."""
+    for name, layer in layers.items():
+        if isinstance(layer, nn.Conv2d) and not rule.convolutions:
+            raise ConfigurationError(
+                f"{type(rule).__name__} does not work on convolutions, as many units share their weights: {name!r} is "
+                "one. Leave them dense with `exclude`, or choose another rule."
             )
 
 

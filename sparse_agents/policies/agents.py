@@ -17,7 +17,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import SparseLayer, sparse_layers
 from sparse_agents.nn import densify as densify_module
 from sparse_agents.policies.base import SparsePolicyMixin
-from sparse_agents.policies.registry import ALIASES
+from sparse_agents.policies.registry import ALIASES, CLASSES
 
 Agent = TypeVar("Agent", bound=BaseAlgorithm)
 
@@ -59,6 +59,11 @@ def densify_agent(model: BaseAlgorithm) -> BaseAlgorithm:
     policy = model.policy
     if not isinstance(policy, SparsePolicyMixin):
         raise ConfigurationError(f"{type(policy).__name__} is not a sparse policy.")
+    if type(policy) not in CLASSES.values():
+        raise ConfigurationError(
+            f"{type(policy).__name__} is a policy of your own, and which dense one is its like cannot be told. "
+            "sparse_agents.densify(model.policy.actor) and its like make dense copies of parts."
+        )
     ours = __name__.partition(".")[0]
     algorithm: Any = next(kind for kind in type(model).__mro__ if kind.__module__.partition(".")[0] != ours)
     twin = algorithm(policy=policy.dense_class(), env=None, device=model.device, _init_setup_model=False)
@@ -130,6 +135,12 @@ def densify(model: BaseAlgorithm | nn.Module) -> BaseAlgorithm | nn.Module:
 
 
 def _counterpart(model: BaseAlgorithm) -> type[SparsePolicyMixin]:
+    if not isinstance(model, BaseAlgorithm):
+        raise ConfigurationError(
+            f"{type(model).__name__} is no agent of Stable-Baselines3, which sparsify_agent() takes."
+        )
+    if isinstance(model.policy, SparsePolicyMixin):
+        raise ConfigurationError(f"{type(model.policy).__name__} is sparse already.")
     for algorithm, aliases in ALIASES.items():
         for counterpart in aliases.values():
             if isinstance(model, algorithm) and counterpart.dense_class() is type(model.policy):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -11,6 +13,7 @@ from torch import nn
 
 from sparse_agents.control import (
     TopologyController,
+    check_kinds,
     check_outputs,
     fresh_seed,
     initial_topologies,
@@ -112,6 +115,12 @@ class SparsePolicyMixin:
         **dense: Any,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Our keyword arguments, and those of the dense policy."""
+        for name, patterns in (("include", include), ("exclude", exclude)):
+            if isinstance(patterns, str):
+                raise ConfigurationError(f"{name}={patterns!r} is one pattern: give a list, [{patterns!r}].")
+        if not isinstance(topology_kwargs or {}, Mapping):
+            raise ConfigurationError(f"topology_kwargs={topology_kwargs!r} is not a dictionary.")
+        _check_spelling(dense, self.dense_class())
         sparse = {
             "sparsity": sparsity,
             "topology": topology or ("static" if self.bypasses_optimizer else "set"),
@@ -251,6 +260,7 @@ class SparsePolicyMixin:
         options, layers = self._sparse_kwargs, self._counted(part)
         if not layers:
             return {}, {}
+        check_kinds(rule, layers)
         weights = {name: layer.weight.detach().flatten(1) for name, layer in layers.items()}
         shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
         outputs = [name for name in part.outputs if name in layers]
@@ -351,6 +361,16 @@ def _defaults(recipe: Mapping[str, Any], rule: TopologyRule, kind: type[Topology
     """Of the schedule."""
     end = {"end": RAMP_END} if rule.ramps else {}
     return overlay({**TOPOLOGY_DEFAULTS, **end, **recipe}, kind.reinforcement)
+
+
+def _check_spelling(given: Mapping[str, Any], dense: type) -> None:
+    """An option that the dense policy does not take is one of ours, misspelt, or nobody's."""
+    ours = inspect.signature(SparsePolicyMixin._split).parameters
+    makers = [vars(kind)["__init__"] for kind in dense.__mro__[:-1] if "__init__" in vars(kind)]
+    known = {name for maker in makers for name in inspect.signature(maker).parameters}
+    for name in given:
+        if name not in known and difflib.get_close_matches(name, ours):
+            raise unknown("option", name, list(ours)[1:-1])
 
 
 def _by_network(value: Any, option: str, network: str, networks: Mapping[str, Any]) -> Any:

@@ -35,6 +35,8 @@ class TopologyRule(ABC):
     """Whether the topology ever changes."""
     needs_dense_gradient: bool = False
     """Whether ``update`` reads ``layer.probe``."""
+    convolutions: ClassVar[bool] = True
+    """Whether its layers may be convolutions, whose weights many units share."""
     needs_curvature: bool = False
     """Whether ``update`` reads ``layer.curvature``."""
     every_step: bool = False

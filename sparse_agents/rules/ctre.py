@@ -38,6 +38,7 @@ class CTRE(ExchangeRule):
     """
 
     needs_dense_gradient = True  # the probe brings the activations, too
+    convolutions = False
     keep_regrown = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 1000, "drop_fraction": 0.2, "schedule": "constant"}
 

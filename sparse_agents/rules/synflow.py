@@ -31,6 +31,7 @@ class SynFlow(OneShotRule):
     """
 
     blocks = False
+    convolutions = False
 
     def __init__(self, rounds: int = 100) -> None:
         super().__init__()

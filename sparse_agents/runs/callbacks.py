@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -17,6 +18,7 @@ from sparse_agents.errors import CheckpointError
 from sparse_agents.runs import checkpoint
 from sparse_agents.runs.environment_state import vec_env_state
 from sparse_agents.runs.folder import RunFolder
+from sparse_agents.runs.masks import evaluation_callback
 from sparse_agents.runs.run_state import restore_run
 
 
@@ -86,21 +88,23 @@ class Continue(BaseCallback):
             self._state = None
 
 
-class Evaluation(EvalCallback):
-    """Stable-Baselines3's evaluation, on the same episodes each time, whether the run was resumed or not.
+class SeedsEvaluation(BaseCallback):
+    """Has every evaluation begin with the same episodes, whether the run was resumed or not. Goes before it.
 
     Args:
-        seed: of the evaluation environment, anew at each evaluation.
+        evaluation: the callback that evaluates.
+        seed: of its environment, anew at each evaluation.
     """
 
-    def __init__(self, eval_env: VecEnv, seed: int, **kwargs: Any) -> None:
-        super().__init__(eval_env, **kwargs)
+    def __init__(self, evaluation: EvalCallback, seed: int) -> None:
+        super().__init__()
+        self._evaluation = evaluation
         self.seed = seed
 
     def _on_step(self) -> bool:
-        if self.eval_freq > 0 and self.n_calls % self.eval_freq == 0:
-            self.eval_env.seed(self.seed)
-        return super()._on_step()
+        if (self._evaluation.n_calls + 1) % self._evaluation.eval_freq == 0:
+            self._evaluation.eval_env.seed(self.seed)
+        return True
 
 
 class InterruptBetweenRollouts(BaseCallback):
@@ -132,8 +136,10 @@ class InterruptBetweenRollouts(BaseCallback):
         signal.signal(signal.SIGINT, self._before)
 
 
-def evaluation(folder: RunFolder, env: VecEnv, seed: int, eval_freq: int, episodes: int) -> EvalCallback:
-    """Stable-Baselines3's evaluation, writing into a run folder.
+def evaluation(
+    folder: RunFolder, model: BaseAlgorithm, env: VecEnv, seed: int, eval_freq: int, episodes: int
+) -> list[BaseCallback]:
+    """Stable-Baselines3's evaluation, writing into a run folder, on the same episodes each time.
 
     Raises:
         CheckpointError: where the folder has a history that is damaged.
@@ -144,12 +150,12 @@ def evaluation(folder: RunFolder, env: VecEnv, seed: int, eval_freq: int, episod
                 history["timesteps"], history["results"], history["ep_lengths"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise CheckpointError(f"{folder.evaluations} is damaged: {error}. Move it away to resume.") from error
-    return Evaluation(
+    callback = evaluation_callback(model)(
         env,
-        seed,
         n_eval_episodes=episodes,
         eval_freq=eval_freq,
         log_path=str(folder.path),
         best_model_save_path=str(folder.path),
         verbose=0,
     )
+    return [SeedsEvaluation(callback, seed), callback]

@@ -48,9 +48,9 @@ def save(model: BaseAlgorithm, folder: Path, callbacks: Sequence[BaseCallback] =
         callbacks: whose counters and histories are to go on, in the order a resumed run will have them in.
     """
     target = folder / f"step_{model.num_timesteps}"
+    state = run_state(model, callbacks)
     with _atomic_folder(target) as draft:
         model.save(draft / "model.zip")
-        state = run_state(model, callbacks)
         if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
             columns, state["buffer"] = _split(model.replay_buffer)
             filled = _filled(model.replay_buffer)

@@ -14,9 +14,11 @@ from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.monitor import ResultsWriter
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-NOT_STATE = (gym.Env, VecEnv, EnvSpec, ResultsWriter, FunctionType, MethodType, BuiltinFunctionType, type)
-NOT_STATE_NAMES = ("mujoco_renderer", "model", "class_attributes")
-"""MuJoCo's renderer and its constant model, and what vectorised environments look up themselves."""
+NOT_STATE = (EnvSpec, ResultsWriter, FunctionType, MethodType, BuiltinFunctionType, type)
+NOT_STATE_TYPES = ("MjModel", "MujocoRenderer")
+"""By name, for MuJoCo need not be installed: its model is constant, and its renderer no part of the simulation."""
+WRAPPED = ("env", "venv", "class_attributes")
+"""Attributes of wrappers: what they wrap, which is saved by itself, and where its attributes are found."""
 
 
 class KeepsState(gym.Wrapper):
@@ -87,11 +89,16 @@ def _wrappers(env: VecEnv) -> Iterator[VecEnvWrapper]:
 
 
 def _attributes(layer: Any) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in vars(layer).items()
-        if not isinstance(value, NOT_STATE) and name not in NOT_STATE_NAMES
-    }
+    """Raises TypeError where a part of the state is out of reach."""
+    wrapper = isinstance(layer, gym.Wrapper | VecEnvWrapper)
+    state = {}
+    for name, value in vars(layer).items():
+        if (wrapper and name in WRAPPED) or isinstance(value, NOT_STATE) or type(value).__name__ in NOT_STATE_TYPES:
+            continue
+        if isinstance(value, gym.Env | VecEnv):
+            raise TypeError(f"{type(layer).__name__}.{name} is an environment that it does not wrap.")
+        state[name] = value
+    return state
 
 
 def _restore(layer: Any, attributes: dict[str, Any]) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import gymnasium as gym
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.runs.environment_state import KeepsState
+from sparse_agents.runs.masks import evaluator
 
 VEC_ENVS: dict[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
 
@@ -24,6 +29,24 @@ def _silence_known_warning() -> None:
     except ImportError:
         return
     mujoco.set_mju_user_warning(lambda text: None if "settotalmass" in text else print(text, file=sys.stderr))
+
+
+@dataclass(frozen=True)
+class _Make:
+    """Makes an environment, in this process or in one that is there for it alone."""
+
+    env_id: str
+    own_process: bool
+    packages: tuple[str, ...]
+
+    def __call__(self) -> gym.Env:
+        if self.own_process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that can save the run
+            _silence_known_warning()
+            sys.path.append(os.getcwd())
+            for package in self.packages:
+                importlib.import_module(package)
+        return gym.make(self.env_id)
 
 
 def check_environment(env_id: str) -> None:
@@ -41,6 +64,7 @@ def make_env(
     keep_monitor: bool = False,
     n_envs: int = 1,
     vec_env: str = "dummy",
+    packages: Sequence[str] = (),
 ) -> VecEnv:
     """Monitored environments whose state can be saved.
 
@@ -51,6 +75,7 @@ def make_env(
         keep_monitor: append to the files that are there.
         n_envs: how many.
         vec_env: ``"dummy"``, one after the other in this process, or ``"subproc"``, a process each.
+        packages: to import in these processes first, for the environments they register.
     """
     check_environment(env_id)
     if vec_env not in VEC_ENVS:
@@ -58,7 +83,7 @@ def make_env(
     _silence_known_warning()
     try:
         return make_vec_env(
-            env_id,
+            _Make(env_id, vec_env == "subproc", tuple(packages)),
             n_envs=n_envs,
             seed=seed,
             monitor_dir=monitor_dir,
@@ -85,7 +110,7 @@ def evaluate(
     model: BaseAlgorithm, env: VecEnv, episodes: int, deterministic: bool = True
 ) -> tuple[list[float], list[int]]:
     """Return and length of each episode."""
-    returns, lengths = evaluate_policy(
+    returns, lengths = evaluator(model)(
         model, env, n_eval_episodes=episodes, deterministic=deterministic, return_episode_rewards=True
     )
     assert isinstance(returns, list)

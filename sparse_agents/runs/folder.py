@@ -7,8 +7,9 @@ for ``--resume`` and ``tb/`` for TensorBoard.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,22 @@ class RunFolder:
 
     def write_settings(self, args: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """``args.yml``: the command's flags; ``config.yml``: the algorithm's settings."""
-        for name, content in (("args.yml", args), ("config.yml", config)):
-            (self.settings / name).write_text(yaml.safe_dump(dict(content), sort_keys=False))
+        self.write_arguments(args)
+        (self.settings / "config.yml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+
+    def write_arguments(self, args: Mapping[str, Any]) -> None:
+        """``args.yml`` alone, at once or not at all."""
+        draft = self.settings / "args.yml.draft"
+        draft.write_text(yaml.safe_dump(dict(args), sort_keys=False))
+        draft.replace(self.settings / "args.yml")
+
+    def trim_monitors(self, episodes: Sequence[int]) -> None:
+        """Leave so many episodes of each environment in its ``monitor.csv``; a resumed run writes the rest again."""
+        for index, count in enumerate(episodes):
+            path = self.path / f"{index}.monitor.csv"
+            if path.is_file():
+                lines = path.read_bytes().splitlines(keepends=True)
+                os.truncate(path, len(b"".join(lines[: count + 2])))  # in place: a monitor has it open, to append
 
     def read_settings(self) -> dict[str, Any]:
         return _read_yaml(self.settings / "args.yml")

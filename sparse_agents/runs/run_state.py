@@ -12,6 +12,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
@@ -42,6 +43,7 @@ def run_state(model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -> dict[s
         "exploration": [vars(d) for d in _exploration(model)],
         "environment": vec_env_state(model.env),
         "callbacks": [(type(callback).__name__, _callback_state(callback)) for callback in callbacks],
+        "episodes": _episodes(model.env),
         "total": model._total_timesteps,
         "ends": {name: controller.last_update for name, controller in _controllers(model).items()},
         "generators": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
@@ -77,6 +79,13 @@ def restore_generators(state: dict[str, Any]) -> None:
     random.setstate(of_python)
     np.random.set_state(of_numpy)  # noqa: NPY002
     torch.set_rng_state(of_torch)
+
+
+def _episodes(env: VecEnv) -> list[int]:
+    """How many each environment's monitor has written down."""
+    if not all(env.env_is_wrapped(Monitor)):
+        return []
+    return [len(returns) for returns in env.env_method("get_episode_rewards")]
 
 
 def _controllers(model: BaseAlgorithm) -> dict[str, TopologyController]:

@@ -24,9 +24,10 @@ def register() -> None:
         from rl_zoo3.utils import ALGOS
     except ImportError as error:
         raise ConfigurationError("This needs rl-zoo3: pip install sparse-agents[zoo]") from error
-    for name, algorithm, like in (("ds_td3", DSTD3, "td3"), ("ds_sac", DSSAC, "sac")):
+    copied = ("tau", "target_update_interval")  # DSSAC copies its targets in place of averaging
+    for name, algorithm, like, without in (("ds_td3", DSTD3, "td3", ()), ("ds_sac", DSSAC, "sac", copied)):
         samplers: dict[str, Any] = search.HYPERPARAMS_SAMPLER
         converters: dict[str, Any] = search.HYPERPARAMS_CONVERTER
         ALGOS[name] = algorithm
-        samplers[name] = sample_sparse(samplers[like])
-        converters[name] = convert_sparse(converters[like])
+        samplers[name] = sample_sparse(samplers[like], without)
+        converters[name] = convert_sparse(converters[like], without)

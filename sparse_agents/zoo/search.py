@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Sampler = Callable[[Any, int, int, dict[str, Any]], dict[str, Any]]
@@ -13,11 +13,11 @@ INTERVALS = (250, 500, 1000, 2000, 4000)
 OURS = ("sparsity", "topology", "update_interval", "drop_fraction")
 
 
-def sample_sparse(dense: Sampler) -> Sampler:
-    """A sampler of rl-zoo3's, and of sparsity, rule, interval and drop fraction."""
+def sample_sparse(dense: Sampler, without: Sequence[str] = ()) -> Sampler:
+    """A sampler of rl-zoo3's, and of sparsity, rule, interval and drop fraction; ``without`` some of its settings."""
 
     def sample(trial: Any, n_actions: int, n_envs: int, additional_args: dict[str, Any]) -> dict[str, Any]:
-        settings = dense(trial, n_actions, n_envs, additional_args)
+        settings = _but(dense(trial, n_actions, n_envs, additional_args), without)
         ours = {
             "sparsity": trial.suggest_float("sparsity", 0.5, 0.98),
             "topology": trial.suggest_categorical("topology", RULES),
@@ -29,14 +29,18 @@ def sample_sparse(dense: Sampler) -> Sampler:
     return sample
 
 
-def convert_sparse(dense: Converter) -> Converter:
+def convert_sparse(dense: Converter, without: Sequence[str] = ()) -> Converter:
     """From a trial's parameters, as Optuna stores them, to settings."""
 
     def convert(sampled: dict[str, Any]) -> dict[str, Any]:
         ours = {name: sampled[name] for name in OURS if name in sampled}
-        return _merged(dense({name: value for name, value in sampled.items() if name not in OURS}), ours)
+        return _merged(_but(dense(_but(sampled, OURS)), without), ours)
 
     return convert
+
+
+def _but(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _merged(settings: dict[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:

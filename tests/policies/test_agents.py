@@ -142,5 +142,5 @@ def test_a_policy_without_counterpart_is_named_and_bad_options_change_nothing() 
     with pytest.raises(ConfigurationError, match="not a sparse policy"):
         densify(model)
     sparsify_agent(model)
-    with pytest.raises(ConfigurationError, match="SparseTD3Policy of TD3 has no sparse counterpart"):
+    with pytest.raises(ConfigurationError, match="SparseTD3Policy is sparse already"):
         sparsify_agent(model)

@@ -53,7 +53,7 @@ def test_several_environments(kind: type, factory: Any, settings: dict[str, Any]
 
 def test_environments_in_processes_of_their_own() -> None:
     kind, factory, settings = AGENTS[0]
-    env = VecNormalize(make_vec_env(factory, 2, seed=0, vec_env_cls=SubprocVecEnv))
+    env = VecNormalize(make_vec_env(factory, 3, seed=0, vec_env_cls=SubprocVecEnv))
     assert_trains(kind("SparseMlpPolicy", env, device="cpu", policy_kwargs=dict(POLICY), **settings))
     env.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -36,17 +36,7 @@ def normalised(env_id: str, **kwargs: Any) -> VecEnv:
     return VecNormalize(make_env(env_id, 0, **kwargs))
 
 
-class Goals(BitFlippingEnv):
-    """With what Gymnasium asks of an environment that can be made by name."""
-
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 1}
-
-    def __init__(self, render_mode: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.render_mode = render_mode
-
-
-gym.register("Goals-v0", Goals, kwargs={"n_bits": 6, "continuous": True, "max_steps": 6})
+gym.register("Goals-v0", BitFlippingEnv, kwargs={"n_bits": 6, "continuous": True, "max_steps": 6})
 
 CASES: dict[str, tuple[type[BaseAlgorithm], str, int, dict[str, Any], Callable[..., VecEnv] | None]] = {
     "td3": (TD3, "HalfCheetah-v5", 1, OFF_POLICY, None),
@@ -100,8 +90,8 @@ def learn(model: BaseAlgorithm, folder: Path, state: dict[str, Any] | None, case
     eval_env = make_env(env_id, 9, vec_env="subproc" if "subprocesses" in case else "dummy")
     if isinstance(model.get_env(), VecNormalize):
         eval_env = VecNormalize(eval_env, training=False, norm_reward=False)
-    assessing = evaluation(RunFolder(folder, env_id), eval_env, 9, 40, 1)
-    callbacks = [SparsityCallback(log_every=50), assessing]
+    seeding, assessing = evaluation(RunFolder(folder, env_id), model, eval_env, 9, 40, 1)
+    callbacks = [SparsityCallback(log_every=50), seeding, assessing]
     restore = [] if state is None else [Continue(state, callbacks)]
     saving = CheckpointEvery(folder, 90, callbacks)
     left = STEPS - model.num_timesteps

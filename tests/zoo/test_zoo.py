@@ -63,10 +63,11 @@ def test_our_algorithms_by_name(algo: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_optuna_searches_sparsity(tmp_path: Path) -> None:
+@pytest.mark.parametrize("algo", ["ds_td3", "ds_sac"])
+def test_optuna_searches_sparsity(algo: str, tmp_path: Path) -> None:
     script = str(ROOT / "scripts" / "zoo.py")
     flags = ["--optimize", "--n-trials", "2", "--n-jobs", "1", "--n-startup-trials", "1", "--n-evaluations", "1"]
-    out = run([script, "train", "--algo", "ds_td3", *SHORT, *flags], tmp_path)
+    out = run([script, "train", f"--algo={algo}", *SHORT, *flags], tmp_path)
     for name in ("sparsity", "topology", "update_interval", "drop_fraction"):
         assert name in out
 
@@ -90,6 +91,8 @@ def test_the_search_space_makes_agents() -> None:
         "topology_kwargs": {"update_interval": 250, "drop_fraction": 0.05},
     }
     DSTD3(env="Pendulum-v1", buffer_size=10, device="cpu", **settings)
+    averaged = sample_sparse(lambda *_: {"tau": 0.1, "gamma": 0.9}, without=["tau"])(Trial(), 1, 1, {})
+    assert "tau" not in averaged
     stored = {"gamma": 0.9, "sparsity": 0.5, "topology": "static", "update_interval": 250, "drop_fraction": 0.05}
     again = convert_sparse(lambda sampled: {**sampled, "policy_kwargs": {"net_arch": [16, 16]}})(stored)
     assert again == settings

@@ -1,0 +1,37 @@
+"""MaskablePPO asks its environment which actions are valid, and so has to be evaluated in its own way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+
+
+def needs_masks(model: BaseAlgorithm) -> bool:
+    """Whether it is sb3-contrib's MaskablePPO, which then is imported."""
+    contrib = sys.modules.get("sb3_contrib")
+    return contrib is not None and isinstance(model, contrib.MaskablePPO)
+
+
+def evaluator(model: BaseAlgorithm) -> Callable[..., Any]:
+    """The ``evaluate_policy`` for an algorithm."""
+    if not needs_masks(model):
+        return evaluate_policy
+    from sb3_contrib.common.maskable.evaluation import evaluate_policy as with_masks
+
+    found: Callable[..., Any] = with_masks
+    return found
+
+
+def evaluation_callback(model: BaseAlgorithm) -> type[EvalCallback]:
+    """The ``EvalCallback`` for an algorithm."""
+    if not needs_masks(model):
+        return EvalCallback
+    from sb3_contrib.common.maskable.callbacks import MaskableEvalCallback
+
+    found: type[EvalCallback] = MaskableEvalCallback
+    return found
