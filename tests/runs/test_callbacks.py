@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from sb3_helpers import Noise
@@ -35,6 +36,14 @@ def agent() -> SAC:
     options = {"update_interval": 10, "drop_fraction": 0.3}
     kwargs = {"net_arch": [16, 16], "topology_kwargs": options}
     return SAC("SparseMlpPolicy", Noise(), learning_starts=20, buffer_size=500, policy_kwargs=kwargs, device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_arrive() -> Iterator[None]:
+    """Also where the tests run in the background of a shell, which has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_waits_until_the_topology_is_whole() -> None:
