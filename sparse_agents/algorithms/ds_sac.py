@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from stable_baselines3 import SAC
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
-from sparse_agents.algorithms.recipe import FROZEN_FRACTION, PAPER_POLICY
-from sparse_agents.algorithms.run_length import NOT_YET, end_with_the_run
+from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
+from sparse_agents.algorithms.run_length import NOT_YET
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin, SparseSACPolicy
 
@@ -20,7 +19,7 @@ DENSE_TAU = 0.005
 """SAC's own: what a plain agent made of this one is to average its targets with."""
 
 
-class DSSAC(SAC):
+class DSSAC(EndsWithTheRun, SAC):
     """SAC trained sparse from scratch, its topology evolving.
 
     Stable-Baselines3's SAC with the recipe that Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
@@ -100,10 +99,3 @@ class DSSAC(SAC):
             super().train(gradient_steps, batch_size)
         finally:
             self.tau = DENSE_TAU
-
-    def _setup_learn(
-        self, total_timesteps: int, callback: Any = None, *args: Any, **kwargs: Any
-    ) -> tuple[int, BaseCallback]:
-        total, prepared = super()._setup_learn(total_timesteps, callback, *args, **kwargs)
-        end_with_the_run(self, total, FROZEN_FRACTION)
-        return total, prepared

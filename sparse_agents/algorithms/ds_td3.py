@@ -8,21 +8,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 from stable_baselines3 import TD3
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from sparse_agents.algorithms.capped_target import CappedTargets
-from sparse_agents.algorithms.recipe import FROZEN_FRACTION, PAPER_POLICY
-from sparse_agents.algorithms.run_length import NOT_YET, end_with_the_run
+from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
+from sparse_agents.algorithms.run_length import NOT_YET
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
 
 TARGET_TOPOLOGIES = ("shared", "capped")
 
 
-class DSTD3(TD3):
+class DSTD3(EndsWithTheRun, TD3):
     """TD3 trained sparse from scratch, its topology evolving.
 
     Stable-Baselines3's TD3 with the recipe of Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
@@ -110,13 +109,6 @@ class DSTD3(TD3):
             return super().train(gradient_steps, batch_size)
         finally:
             self.tau = self._capped_tau
-
-    def _setup_learn(
-        self, total_timesteps: int, callback: Any = None, *args: Any, **kwargs: Any
-    ) -> tuple[int, BaseCallback]:
-        total, prepared = super()._setup_learn(total_timesteps, callback, *args, **kwargs)
-        end_with_the_run(self, total, FROZEN_FRACTION)
-        return total, prepared
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_capped"]

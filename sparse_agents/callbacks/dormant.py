@@ -21,7 +21,7 @@ def dormant_fractions(
     Learning", ICML 2023, definition 3.1).
 
     Args:
-        activations: modules whose outputs ``[batch, units]`` are looked at, by name.
+        activations: modules whose outputs, ``[batch, units]`` or ``[batch, channels, ...]``, are looked at, by name.
         run: a forward pass through all of them.
         threshold: τ.
     """
@@ -29,7 +29,7 @@ def dormant_fractions(
 
     def look(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            score = output.abs().mean(0)
+            score = output.abs().transpose(0, 1).flatten(1).mean(1)  # of a convolution, per channel
             fractions[name] = float((score <= threshold * score.mean()).double().mean())
 
         return hook

@@ -30,7 +30,8 @@ class SparsityCallback(BaseCallback):
     - ``topology/exploration/…``: ITOP rate, the fraction of all connections ever tried;
     - ``dormant/…``: fraction of dormant hidden units, on recent transitions;
     - ``flops/training``, ``flops/relative_to_dense``: cumulative, 6 per connection and sample of every
-      optimizer step (target networks and acting not counted), and its ratio to the dense network's.
+      optimizer step (target networks and acting not counted; a convolution's once, not per pixel), and its ratio to the
+      dense network's. Nothing where the algorithm has no ``batch_size``.
 
     It reads, and never draws from a random generator that training uses: a run with it is bit for bit the
     run without it.

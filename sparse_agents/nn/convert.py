@@ -35,16 +35,11 @@ def _inherit(rows: int, cols: int, nnz: int) -> float:
 WEIGHT_INITS = {"scaled": _scaled, "inherit": _inherit}
 
 
-def dense_layers(module: nn.Module, exclude: Iterable[str] = (), prefix: str = "") -> dict[str, DenseLayer]:
-    """Plain linear and convolutional layers below ``module`` by name, in order, but those matching a pattern.
-
-    ``prefix``: what stands before the name for the patterns.
-    """
+def dense_layers(module: nn.Module, exclude: Iterable[str] = ()) -> dict[str, DenseLayer]:
+    """Plain linear and convolutional layers below ``module`` by name, in order, but those matching a pattern."""
     patterns = tuple(exclude)
     return {
-        name: child
-        for name, child in module.named_modules()
-        if is_dense_layer(child) and not matches(prefix + name, patterns)
+        name: child for name, child in module.named_modules() if is_dense_layer(child) and not matches(name, patterns)
     }
 
 

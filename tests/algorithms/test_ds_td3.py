@@ -13,7 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from sparse_agents import DSTD3
 from sparse_agents.algorithms import end_with_the_run
-from sparse_agents.algorithms.ds_td3 import FROZEN_FRACTION
+from sparse_agents.algorithms.recipe import FROZEN_FRACTION
 from sparse_agents.nn import SparseLinear, sparse_layers
 
 SMALL = {"net_arch": [32, 32], "sparsity": 0.7}
