@@ -21,6 +21,7 @@ from sparse_agents.nn import (
     matrix_shape,
     replace_layers,
     sparse_layers,
+    unrolled,
     use_backend,
 )
 from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, largest_edges, make_rule
@@ -95,10 +96,10 @@ def sparsify(
     optimizer: torch.optim.Optimizer | None = None,
     seed: int | None = None,
 ) -> TopologyController:
-    """Replace the linear and convolutional layers of ``module`` by sparse ones, in place.
+    """Replace the linear, convolutional and LSTM layers of ``module`` by sparse ones, in place.
 
     Args:
-        module: any module; its ``nn.Linear`` and ``nn.Conv2d`` children are converted, at any depth.
+        module: any module; its ``nn.Linear``, ``nn.Conv2d`` and ``nn.LSTM`` children are converted, at any depth.
         sparsity: fraction of absent connections over all layers counted, in [0, 1).
         topology: a rule's name, see ``sparse_agents.rules.RULES``.
         topology_kwargs: ``update_interval, drop_fraction, schedule, begin, end`` and the rule's own
@@ -123,48 +124,51 @@ def sparsify(
     Returns:
         The controller. Unless ``optimizer`` was given, call ``controller.attach(optimizer)``.
     """
-    exclude = tuple(exclude)
-    everything = dense_layers(module)
-    check_patterns("exclude", exclude, everything)
-    if not isinstance(distribution, str):
-        check_patterns("distribution", distribution, everything)
-    layers = dense_layers(module, exclude)
-    _check_layers(module, layers)
-    rule, schedule = split_options(topology, topology_kwargs, lambda _, kind: kind.published)
-    check_kinds(rule, layers)
-    shapes = {name: matrix_shape(layer) for name, layer in layers.items()}
-    weights = {name: layer.weight.detach().flatten(1) for name, layer in layers.items()}
-    sizes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
-    budgets = allocate(Budget(sizes, sparsity, frozenset(dense), weights=weights), distribution)
-    seed = int(torch.randint(2**62, ())) if seed is None else seed
-    if paths is None:
-        paths = [list(layers)] if _is_chain(shapes) else []
-    for name in (name for path in paths for name in path if name not in layers):
-        raise unknown("linear layer in paths", name, layers)
-    check_outputs(rule, {path[-1] for path in paths}, budgets, shapes, "dense")
-    generator = torch.Generator().manual_seed(seed)
-    topologies = initial_topologies(rule, weights, budgets, generator, initial_topology)
-    replaced = replace_layers(module, topologies, weight_init)
-    for follower in followers:
-        replace_layers(follower, topologies, weight_init)
-    now = {name: module.get_submodule(name) for name in layers}
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    for one in (module, *followers):
-        use_backend(one, [layer for layer in sparse_layers(one).values() if isinstance(layer, SparseLinear)], backend)
-    controller = TopologyController(
-        {name: now[name] for name in topologies},  # type: ignore[misc]
-        rule,
-        schedule,
-        seed=seed + 1,
-        followers={name: [f.get_submodule(name) for f in followers] for name in topologies},  # type: ignore[misc]
-        budgets=budgets,
-        paths=[{name: now[name] for name in path} for path in paths],  # type: ignore[misc]
-    )
-    if optimizer is not None:
-        swap_parameters(optimizer, replaced, now.values())  # type: ignore[arg-type]
-        controller.attach(optimizer)
-    return controller
+    with unrolled(module, *followers):
+        exclude = tuple(exclude)
+        everything = dense_layers(module)
+        check_patterns("exclude", exclude, everything)
+        if not isinstance(distribution, str):
+            check_patterns("distribution", distribution, everything)
+        layers = dense_layers(module, exclude)
+        _check_layers(module, layers)
+        rule, schedule = split_options(topology, topology_kwargs, lambda _, kind: kind.published)
+        check_kinds(rule, layers)
+        shapes = {name: matrix_shape(layer) for name, layer in layers.items()}
+        weights = {name: layer.weight.detach().flatten(1) for name, layer in layers.items()}
+        sizes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+        budgets = allocate(Budget(sizes, sparsity, frozenset(dense), weights=weights), distribution)
+        seed = int(torch.randint(2**62, ())) if seed is None else seed
+        if paths is None:
+            paths = [list(layers)] if _is_chain(shapes) else []
+        for name in (name for path in paths for name in path if name not in layers):
+            raise unknown("linear layer in paths", name, layers)
+        check_outputs(rule, {path[-1] for path in paths}, budgets, shapes, "dense")
+        generator = torch.Generator().manual_seed(seed)
+        topologies = initial_topologies(rule, weights, budgets, generator, initial_topology)
+        replaced = replace_layers(module, topologies, weight_init)
+        for follower in followers:
+            replace_layers(follower, topologies, weight_init)
+        now = {name: module.get_submodule(name) for name in layers}
+        for one in (module, *followers):
+            use_backend(
+                one, [layer for layer in sparse_layers(one).values() if isinstance(layer, SparseLinear)], backend
+            )
+        controller = TopologyController(
+            {name: now[name] for name in topologies},  # type: ignore[misc]
+            rule,
+            schedule,
+            seed=seed + 1,
+            followers={name: [f.get_submodule(name) for f in followers] for name in topologies},  # type: ignore[misc]
+            budgets=budgets,
+            paths=[{name: now[name] for name in path} for path in paths],  # type: ignore[misc]
+        )
+        if optimizer is not None:
+            swap_parameters(optimizer, replaced, now.values())  # type: ignore[arg-type]
+            controller.attach(optimizer)
+        return controller
 
 
 def _is_chain(shapes: Mapping[str, tuple[int, int]]) -> bool:
@@ -174,10 +178,10 @@ def _is_chain(shapes: Mapping[str, tuple[int, int]]) -> bool:
 
 def _check_layers(module: nn.Module, layers: Mapping[str, DenseLayer]) -> None:
     """Raises ConfigurationError for what cannot be made sparse."""
-    if not layers:
-        raise ConfigurationError(f"{type(module).__name__} has no linear or convolutional layer to make sparse.")
-    if "" in layers:
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.LSTM):
         raise ConfigurationError("A layer cannot be replaced in place. Wrap it: nn.Sequential(layer).")
+    if not layers:
+        raise ConfigurationError(f"{type(module).__name__} has no linear, convolutional or LSTM layer to make sparse.")
     owner: dict[Tensor, str] = {}
     for name, layer in layers.items():
         other = owner.setdefault(layer.weight, name)

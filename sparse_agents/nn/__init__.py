@@ -14,9 +14,11 @@ from sparse_agents.nn.convert import (
     random_topologies,
     replace_layers,
     sparse_layers,
+    unrolled,
 )
 from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
+from sparse_agents.nn.lstm import UnrolledLSTM, torch_name
 from sparse_agents.nn.sequential import SparseSequential, fuse
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "SparseLayer",
     "SparseLinear",
     "SparseSequential",
+    "UnrolledLSTM",
     "check_patterns",
     "dense_layers",
     "densify",
@@ -39,5 +42,7 @@ __all__ = [
     "random_topologies",
     "replace_layers",
     "sparse_layers",
+    "torch_name",
+    "unrolled",
     "use_backend",
 ]

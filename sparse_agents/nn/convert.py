@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TypeGuard
 
@@ -15,6 +16,7 @@ from sparse_agents.errors import unknown
 from sparse_agents.nn.conv import SparseConv2d, convertible
 from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
+from sparse_agents.nn.lstm import UnrolledLSTM, unrollable
 from sparse_agents.nn.sequential import SparseSequential, fuse
 from sparse_agents.topology import Topology, random_edges
 
@@ -120,10 +122,28 @@ def densify(module: nn.Module) -> nn.Module:
     if isinstance(dense, SparseLayer):
         return dense.to_dense()
     _swap(dense, {layer: layer.to_dense() for layer in sparse_layers(dense).values()})
+    _roll_up(dense)
     for part in dense.modules():
         if type(part) is SparseSequential:
             part.__class__ = nn.Sequential  # type: ignore[assignment]
     return dense
+
+
+@contextmanager
+def unrolled(*modules: nn.Module) -> Iterator[None]:
+    """Meanwhile every LSTM below them consists of linear layers; those that stay dense are one again after it."""
+    for module in modules:
+        _swap(module, {lstm: UnrolledLSTM(lstm) for lstm in module.modules() if unrollable(lstm)})
+    try:
+        yield
+    finally:
+        for module in modules:
+            _roll_up(module)
+
+
+def _roll_up(module: nn.Module) -> None:
+    dense = [m for m in module.modules() if isinstance(m, UnrolledLSTM) and not sparse_layers(m)]
+    _swap(module, {lstm: lstm.rolled_up() for lstm in dense})
 
 
 def _swap(root: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> None:

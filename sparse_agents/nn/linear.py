@@ -84,6 +84,10 @@ class SparseLinear(SparseLayer):
         """``[..., in_features]`` -> ``[..., out_features]``."""
         if self.backend == "masked":
             return F.linear(x, self.watched_matrix(), self.bias)
+        return self.by_connections(x)
+
+    def by_connections(self, x: Tensor) -> Tensor:
+        """The forward of the ``"csr"`` backend."""
         chain = self._chain
         if chain is None or not chain.current():
             shape = (self.out_features, self.in_features)

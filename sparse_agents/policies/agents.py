@@ -14,7 +14,7 @@ from torch import nn
 
 from sparse_agents.control import is_like
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.nn import SparseLayer, sparse_layers
+from sparse_agents.nn import SparseLayer, UnrolledLSTM, sparse_layers, torch_name
 from sparse_agents.nn import densify as densify_module
 from sparse_agents.policies.base import SparsePolicyMixin
 from sparse_agents.policies.registry import ALIASES, CLASSES
@@ -99,9 +99,13 @@ def _dense_parameters(model: BaseAlgorithm, twin: BaseAlgorithm) -> dict[str, An
     found: dict[str, Any] = {}
     for name, state in model.get_parameters().items():
         if name == "policy":
-            named = model.policy.named_modules(remove_duplicate=False)
+            named = list(model.policy.named_modules(remove_duplicate=False))
             dense = {f"{n}.weight": m.to_dense().weight.detach() for n, m in named if isinstance(m, SparseLayer)}
-            found[name] = {key: dense.get(key, state.get(key)) for key in twin.policy.state_dict()}
+            values = {**state, **dense}
+            for prefix, lstm in [(n, m) for n, m in named if isinstance(m, UnrolledLSTM)]:
+                for key, _ in lstm.named_parameters():
+                    values[f"{prefix}.{torch_name(key)}"] = values[f"{prefix}.{key}"]
+            found[name] = {key: values[key] for key in twin.policy.state_dict()}
             continue
         optimizer: torch.optim.Optimizer = attrgetter(name)(model)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]

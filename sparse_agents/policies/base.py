@@ -27,6 +27,7 @@ from sparse_agents.nn import (
     DenseLayer,
     SparseLayer,
     SparseLinear,
+    UnrolledLSTM,
     check_patterns,
     fastest,
     is_dense_layer,
@@ -34,9 +35,11 @@ from sparse_agents.nn import (
     matrix_shape,
     replace_layers,
     sparse_layers,
+    unrolled,
     use_backend,
 )
 from sparse_agents.policies.parts import Part
+from sparse_agents.policies.settings import by_network, network_sparsities
 from sparse_agents.rules import TopologyRule, overlay
 from sparse_agents.topology import Budget, Distribution, Topology, allocate
 
@@ -78,7 +81,7 @@ class SparsePolicyMixin:
         exclude: name patterns of layers, among those, that stay dense and are not counted, such as ``"critic.*.0"``.
         backend: how linear layers compute: ``"csr"`` by connections, ``"masked"`` densely, with matrices that are
             filled in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is
-            faster, for each network; :meth:`backends` says what it is.
+            faster, for each network, and ``"masked"`` for LSTMs; :meth:`backends` says what it is.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
@@ -194,6 +197,10 @@ class SparsePolicyMixin:
         backend = self._sparse_kwargs["backend"]
         if backend not in (*BACKENDS, "auto"):
             raise unknown("backend", backend, (*BACKENDS, "auto"))
+        with unrolled(self):
+            self._convert()
+
+    def _convert(self) -> None:
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
         optimizers, parts = self.optimizers(), self.parts()
@@ -238,14 +245,19 @@ class SparsePolicyMixin:
 
     def _choose_backend(self, part: Part, budgets: Mapping[str, int]) -> None:
         """For a network and its target, by the connections it is to have in the end."""
+        assert isinstance(self, nn.Module)
         linear = {name: layer for name, layer in part.layers().items() if isinstance(layer, SparseLinear)}
+        recurrent = {name for name in linear if isinstance(self.get_submodule(name.rpartition(".")[0]), UnrolledLSTM)}
         backend = self._sparse_kwargs["backend"]
-        if backend == "auto":
-            backend = fastest([(*layer.topology.shape, budgets[name]) for name, layer in linear.items()])
-        found = sparse_layers(self)  # type: ignore[arg-type]
-        twins = [found[other] for name in linear for other in self._target_layers(name)]
-        layers = [layer for layer in (*linear.values(), *twins) if isinstance(layer, SparseLinear)]
-        use_backend(self, layers, backend)  # type: ignore[arg-type]
+        found = sparse_layers(self)
+        for names in (linear.keys() - recurrent, recurrent):
+            chosen = backend
+            if backend == "auto":  # the gates by measurement, docs/algorithms.md: acting is by connections either way
+                sizes = [(*linear[name].topology.shape, budgets[name]) for name in names]
+                chosen = "masked" if names is recurrent else fastest(sizes)
+            layers = [linear[name] for name in names]
+            twins = [found[other] for name in names for other in self._target_layers(name)]
+            use_backend(self, [layer for layer in (*layers, *twins) if isinstance(layer, SparseLinear)], chosen)
 
     def backends(self) -> dict[str, str]:
         """How each layer computes, by name: ``"csr"`` or ``"masked"``; convolutions are always dense."""
@@ -302,28 +314,11 @@ class SparsePolicyMixin:
 
     def _sparsities(self, parts: Sequence[Part]) -> dict[str, float | None]:
         """Of each network."""
-        sparsity, share = self._sparse_kwargs["sparsity"], self._sparse_kwargs["actor_share"]
-        networks = dict.fromkeys(part.network for part in parts)
-        if share is None:
-            return {name: _by_network(sparsity, "sparsity", name, networks) for name in networks}
-        if not isinstance(self._sparse_kwargs["distribution"], str):
-            raise ConfigurationError("actor_share and a distribution by layer name both say what each network gets.")
-        if {*networks} != {"actor", "critic"} or not isinstance(sparsity, int | float) or not 0 < share < 1:
-            raise ConfigurationError(
-                f"actor_share={share} with sparsity={sparsity}: a share in (0, 1) of what one sparsity leaves of an "
-                "actor and its critics together."
-            )
-        sizes = dict.fromkeys(networks, 0)
+        sizes = dict.fromkeys((part.network for part in parts), 0)
         for part in parts:
             sizes[part.network] += sum(layer.weight.numel() for layer in self._counted(part).values())
-        connections = (1 - sparsity) * sum(sizes.values())
-        actor = min(share * connections, sizes["actor"])
-        if connections - actor > sizes["critic"]:
-            raise ConfigurationError(
-                f"actor_share={share} leaves the critics more connections than they can have at sparsity={sparsity}. "
-                "Raise it, or the sparsity."
-            )
-        return {"actor": 1 - actor / sizes["actor"], "critic": 1 - (connections - actor) / sizes["critic"]}
+        options = self._sparse_kwargs
+        return network_sparsities(sizes, options["sparsity"], options["actor_share"], options["distribution"])
 
     def _counted(self, part: Part) -> dict[str, DenseLayer]:
         """The layers that the sparsity is of."""
@@ -349,7 +344,7 @@ class SparsePolicyMixin:
             )
 
     def _options_for(self, kwarg: str, network: str, networks: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: _by_network(value, key, network, networks) for key, value in self._sparse_kwargs[kwarg].items()}
+        return {key: by_network(value, key, network, networks) for key, value in self._sparse_kwargs[kwarg].items()}
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """So that ``policy.save`` and ``policy.load`` keep the sparsity, and what Stable-Baselines3 forgets."""
@@ -371,15 +366,3 @@ def _check_spelling(given: Mapping[str, Any], dense: type) -> None:
     for name in given:
         if name not in known and difflib.get_close_matches(name, ours):
             raise unknown("option", name, list(ours)[1:-1])
-
-
-def _by_network(value: Any, option: str, network: str, networks: Mapping[str, Any]) -> Any:
-    """A setting given once, or once per network."""
-    if not isinstance(value, Mapping):
-        return value
-    for name in value:
-        if name not in networks:
-            raise unknown(f"network in {option}", name, networks)
-    if network not in value:
-        raise ConfigurationError(f"{option} names {', '.join(value)} but not {network!r}. Give every network a value.")
-    return value[network]

@@ -67,7 +67,7 @@ class ValueNetwork(SparsePolicyMixin):
 class OnPolicyActorCritic(SparsePolicyMixin):
     """An actor and a value function under one optimizer: PPO, A2C, MaskablePPO, RecurrentPPO.
 
-    A features extractor that both share counts with the actor. Recurrent layers stay dense and are not counted.
+    A features extractor or a recurrent layer that both share counts with the actor.
     """
 
     optimizer: torch.optim.Optimizer
@@ -79,8 +79,8 @@ class OnPolicyActorCritic(SparsePolicyMixin):
     def parts(self) -> list[Part]:
         assert isinstance(self, nn.Module)
         networks = {
-            "actor": ["features_extractor", "mlp_extractor.policy_net", "action_net"],
-            "critic": ["vf_features_extractor", "critic", "mlp_extractor.value_net", "value_net"],
+            "actor": ["features_extractor", "lstm_actor", "mlp_extractor.policy_net", "action_net"],
+            "critic": ["vf_features_extractor", "lstm_critic", "critic", "mlp_extractor.value_net", "value_net"],
         }
         if self.share_features_extractor:
             networks["critic"].remove("vf_features_extractor")

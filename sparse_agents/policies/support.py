@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparse_agents.policies.registry import ALIASES
+from sparse_agents.policies.registry import ALIASES, SparseClass
 
 
 def support_table() -> str:
@@ -10,7 +10,13 @@ def support_table() -> str:
     lines = ["| algorithm | policy | class in `sparse_agents.policies` | rules |", "|---|---|---|---|"]
     for algorithm, aliases in sorted(ALIASES.items(), key=lambda item: item[0].__name__.lower()):
         for alias, kind in aliases.items():
-            rules = "all" if "Mlp" in alias else "all but `ctre`, `synflow`"
-            rules = "`static`" if kind.bypasses_optimizer else rules
-            lines.append(f'| {algorithm.__name__} | `"{alias}"` | `{kind.__name__}` | {rules} |')
+            lines.append(f'| {algorithm.__name__} | `"{alias}"` | `{kind.__name__}` | {_rules(kind, alias)} |')
     return "\n".join(lines) + "\n"
+
+
+def _rules(kind: SparseClass, alias: str) -> str:
+    if kind.bypasses_optimizer:
+        return "`static`"
+    if "Mlp" not in alias:
+        return "all but `ctre`, `synflow`"
+    return "all but `synflow`" if "Lstm" in alias else "all"

@@ -81,8 +81,8 @@ def flows(update: Update, weights: Sequence[Tensor]) -> list[Tensor]:
         ]
         if any(first.shape[0] != second.shape[1] for first, second in pairwise(steps)):
             raise ConfigurationError(
-                f"topology='synflow' multiplies the matrices of {', '.join(path)}, and these do not fit: a convolution "
-                "is not one matrix. Leave convolutions dense with `exclude`, or use 'snip' or 'magnitude'."
+                f"topology='synflow' multiplies the matrices of {', '.join(path)}, and these do not fit: "
+                "convolutions and LSTMs are not one matrix. Leave them dense with `exclude`, or use another rule."
             )
         above = [torch.ones(steps[-1].shape[0], dtype=torch.float64)]
         for step in reversed(steps[1:]):

@@ -33,7 +33,7 @@ def frozen() -> nn.Module:
     ("module", "settings", "message"),
     [
         (nn.Linear(8, 8), {}, r"Wrap it: nn.Sequential\(layer\)"),
-        (nn.ReLU(), {}, "ReLU has no linear or convolutional layer"),
+        (nn.ReLU(), {}, "ReLU has no linear, convolutional or LSTM layer"),
         (tied(), {}, "Layers '0' and '1' share one weight matrix"),
         (frozen(), {}, "Layer '0' is frozen.*exclude="),
         (network(), {"exclude": ["3"]}, "Unknown layer in exclude '3'.*Available: 0, 2"),

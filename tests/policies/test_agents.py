@@ -14,7 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents import DSTD3, densify, sparsify_agent
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.nn import dense_layers, sparse_layers
+from sparse_agents.nn import dense_layers, sparse_layers, unrolled
 from sparse_agents.policies import ALIASES, SparsePolicyMixin
 
 POLICIES = [(algorithm, alias) for algorithm, aliases in ALIASES.items() for alias in aliases]
@@ -62,7 +62,9 @@ def test_dense_again_it_is_the_plain_class_and_acts_alike(algorithm: type, alias
 def test_a_trained_agent_keeps_its_largest_weights(algorithm: type, alias: str, tmp_path: Path) -> None:
     model = agent(algorithm, alias.removeprefix("Sparse"))
     model.learn(40)
-    before = {name: layer.weight.detach().clone().flatten(1) for name, layer in dense_layers(model.policy).items()}
+    with unrolled(model.policy):
+        layers = dense_layers(model.policy)
+    before = {name: layer.weight.detach().clone().flatten(1) for name, layer in layers.items()}
     assert sparsify_agent(model, sparsity=0.5, distribution="uniform") is model
     assert type(model.policy) is ALIASES[algorithm][alias]
     for part in model.policy.parts():

@@ -11,8 +11,9 @@ import pytest
 import torch
 from samples import agent, environment, in_the_fast_suite, observations_of
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
 
-from sparse_agents.nn import SparseConv2d, dense_layers, sparse_layers
+from sparse_agents.nn import SparseConv2d, dense_layers, sparse_layers, unrolled
 from sparse_agents.policies import ALIASES, CLASSES, SparsePolicyMixin
 
 POLICIES = [(algorithm, alias) for algorithm, aliases in ALIASES.items() for alias in aliases]
@@ -66,6 +67,7 @@ def test_conformance(algorithm: type[BaseAlgorithm], alias: str, rule: str, tmp_
     layers = sparse_layers(model.policy)
     assert any(isinstance(layer, SparseConv2d) for layer in layers.values()) == ("Cnn" in alias or "Multi" in alias)
     assert not dense_layers(model.policy)
+    assert not any(type(module) is nn.LSTM for module in model.policy.modules())
     before = {name: layer.topology.edges for name, layer in layers.items()}
     first = {name: layer.weight.detach().clone() for name, layer in layers.items()}
 
@@ -110,7 +112,8 @@ def test_sparsity_zero_is_the_dense_policy(algorithm: type[BaseAlgorithm], alias
     """The same initial weights, the same actions."""
     sparse = agent(algorithm, alias, sparsity=0.0)
     dense = agent(algorithm, alias.removeprefix("Sparse"))
-    expected = dense.policy.state_dict()
+    with unrolled(dense.policy):
+        expected = dense.policy.state_dict()
     for name, value in expected.items():
         assert torch.equal(value.flatten(), sparse.policy.state_dict()[name].flatten()), name
     assert np.allclose(predictions(sparse, alias), predictions(dense, alias), atol=1e-5)
