@@ -1,10 +1,13 @@
 """Benchmarks: contenders side by side in one run."""
 
+from sparse_agents.benchmark.crossover import Crossover, crossovers
 from sparse_agents.benchmark.kernels import acting, bare_layers, gradient_steps, networks, single_layers
+from sparse_agents.benchmark.layers import convolutions, lstms
 from sparse_agents.benchmark.timing import Record, alternate, compare
 from sparse_agents.benchmark.topology import UpdateMemory, UpdateTime, update_memory, update_times
 
 __all__ = [
+    "Crossover",
     "Record",
     "UpdateMemory",
     "UpdateTime",
@@ -12,7 +15,10 @@ __all__ = [
     "alternate",
     "bare_layers",
     "compare",
+    "convolutions",
+    "crossovers",
     "gradient_steps",
+    "lstms",
     "networks",
     "single_layers",
     "update_memory",

@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,11 +29,13 @@ class BenchmarkArguments:
     """Measure side by side in one run. Run it with nothing else on the machine."""
 
     suite: Positional[str]
-    """kernels: speed relative to dense torch; topology: what the rules' updates cost"""
+    """kernels: speed relative to dense torch; topology: what the rules' updates cost; layers: convolutions and LSTMs;
+    crossover: the density from which filled matrices are faster"""
     json: Path | None = None
     """Also write the records to this file."""
     quick: bool = False
-    """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small."""
+    """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small; layers and
+    crossover: the smallest ones."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -89,11 +92,40 @@ def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.Up
     return [*times, *memories]
 
 
+def _layer_suite(quick: bool) -> Sequence[benchmark.Record]:
+    torch.set_num_threads(1)
+    recurrent = benchmark.lstms(widths=(256,), sparsities=(0.9,)) if quick else benchmark.lstms()
+    both = chain(benchmark.convolutions(), recurrent)
+    records = list(_with_progress(both, lambda r: f"{r.case} at {r.sparsity:.0%}"))
+    _print(records)
+    return records
+
+
+def _crossover_suite(quick: bool) -> Sequence[benchmark.Crossover]:
+    torch.set_num_threads(1)
+    entries = benchmark.crossovers(widths=(64, 128), batches=(32,)) if quick else benchmark.crossovers()
+    found = list(_with_progress(entries, lambda e: f"{e.isa}, batch {e.batch}, width {e.width}"))
+    widths = sorted({entry.width for entry in found})
+    table = Table(
+        "width", *map(str, widths), title="Density from which filled matrices are faster", title_justify="left"
+    )
+    for isa, batch in dict.fromkeys((entry.isa, entry.batch) for entry in found):
+        row = {entry.width: entry.density for entry in found if (entry.isa, entry.batch) == (isa, batch)}
+        table.add_row(f"{isa}, batch {batch}", *(f"{row[width]:.2f}" for width in widths))
+    Console().print(table)
+    return found
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-SUITES: dict[str, Callable[[bool], Sequence[Any]]] = {"kernels": _kernel_suite, "topology": _topology_suite}
+SUITES: dict[str, Callable[[bool], Sequence[Any]]] = {
+    "kernels": _kernel_suite,
+    "topology": _topology_suite,
+    "layers": _layer_suite,
+    "crossover": _crossover_suite,
+}
 
 
 def _quick() -> Iterator[benchmark.Record]:

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from sparse_agents.cli.options import algorithm, import_packages, parse
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.runs import RunFolder, check_environment, checkpoint, evaluate, make_env
+from sparse_agents.runs import RunFolder, check_environment, checkpoint, evaluate, make_env, with_statistics
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class EvaluateArguments:
     """Algorithm of a .zip file: ds_td3, td3 or sac."""
     env: str | None = None
     """Environment id; by default the run's own."""
+    normalization: Path | None = None
+    """Statistics of VecNormalize that belong to a .zip file (vecnormalize.pkl); a run folder has its own."""
     which: str = "best"
     """Of a run folder: best or final."""
     n_eval_episodes: Annotated[int, arg(aliases=["-n"])] = 10
@@ -46,9 +48,11 @@ def main(argv: Sequence[str]) -> None:
     if arguments.n_eval_episodes < 1:
         raise ConfigurationError(f"--n-eval-episodes {arguments.n_eval_episodes}: give at least 1.")
     import_packages(arguments.gym_packages)
-    path, algo, env_id = _locate(arguments)
+    path, algo, env_id, statistics = _locate(arguments)
     check_environment(env_id)
     env = make_env(env_id, arguments.seed)
+    if statistics is not None:
+        env = with_statistics(env, statistics)
     model = checkpoint.load_model(path, algorithm(algo), env)
     returns, lengths = evaluate(model, env, arguments.n_eval_episodes, deterministic=not arguments.stochastic)
     result = {
@@ -66,20 +70,21 @@ def main(argv: Sequence[str]) -> None:
         print(f"{path}: {result['mean_return']:.1f} ± {result['std_return']:.1f} on {env_id}, {len(returns)} episodes")
 
 
-def _locate(arguments: EvaluateArguments) -> tuple[Path, str, str]:
-    """Model file, algorithm and environment."""
+def _locate(arguments: EvaluateArguments) -> tuple[Path, str, str, Path | None]:
+    """Model file, algorithm, environment, and statistics to normalise by."""
     if arguments.agent.is_dir():
         folder = RunFolder.open(arguments.agent)
         if arguments.which not in ("best", "final"):
             raise ConfigurationError(f"--which {arguments.which}: best or final.")
-        path = folder.best_model if arguments.which == "best" else folder.final_model
-        if arguments.which == "best" and not path.is_file():
-            path = folder.final_model
+        path, statistics = folder.best_model, folder.best_statistics
+        if arguments.which == "final" or not path.is_file():
+            path, statistics = folder.final_model, folder.statistics
         settings = folder.read_settings()
         import_packages(settings.get("gym_packages") or ())
-        return path, arguments.algo or str(settings.get("algo")), arguments.env or folder.env_id
+        algo, env_id = arguments.algo or str(settings.get("algo")), arguments.env or folder.env_id
+        return path, algo, env_id, arguments.normalization or (statistics if statistics.is_file() else None)
     if not arguments.agent.is_file():
         raise ConfigurationError(f"There is no run folder and no model at {arguments.agent}.")
     if arguments.algo is None or arguments.env is None:
         raise ConfigurationError(f"{arguments.agent} is a model alone: say its --algo and --env.")
-    return arguments.agent, arguments.algo, arguments.env
+    return arguments.agent, arguments.algo, arguments.env, arguments.normalization

@@ -15,7 +15,6 @@ from rich.table import Table
 from stable_baselines3 import TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from tyro.conf import arg
@@ -29,14 +28,18 @@ from sparse_agents.runs import (
     CheckpointEvery,
     Continue,
     InterruptBetweenRollouts,
+    Normalization,
     RunFolder,
     check_device,
     check_environment,
+    check_masks,
     checkpoint,
     evaluate,
     evaluation,
     gradient_step_seconds,
     make_env,
+    run_logger,
+    save_statistics,
 )
 
 
@@ -71,7 +74,8 @@ class TrainArguments:
     topology_kwargs: tuple[str, ...] = ()
     """Further options of the rule and its schedule as name:value, such as schedule:cosine end:300000 or m:16."""
     hyperparams: Annotated[tuple[str, ...], arg(aliases=["-params"])] = ()
-    """Further settings of the algorithm as name:value, such as batch_size:256."""
+    """Further settings of the algorithm as name:value, such as batch_size:256; normalize:True puts VecNormalize around
+    the environments, normalize:{'norm_reward':False} with options."""
     gym_packages: tuple[str, ...] = ()
     """Modules to import first, which register environments, or rules of your own."""
     device: str = "auto"
@@ -102,6 +106,7 @@ class TrainArguments:
 
 _RESUMED = ("n_timesteps", "device", "num_threads", "progress", "verbose")
 _NOT_SAVED = ("resume", "progress")
+_OWN_FLAGS = ("policy", "env", "seed", "device", "verbose")
 _TUPLES = ("hyperparams", "topology_kwargs", "gym_packages")
 
 
@@ -115,7 +120,8 @@ def main(argv: Sequence[str]) -> None:
     if arguments.resume is not None:
         folder, arguments = _reopen(arguments, argv)
         import_packages(arguments.gym_packages)
-        env = _environments(arguments, folder, keep_monitor=True)
+        normalization = Normalization.of(_settings(arguments))
+        env = normalization.training(_environments(arguments, folder, keep_monitor=True))
         model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
         folder.trim_monitors(state["episodes"])
         print(f"Resuming {folder.path} at step {model.num_timesteps}")
@@ -126,13 +132,17 @@ def main(argv: Sequence[str]) -> None:
         check_environment(arguments.env)
         kind = algorithm(arguments.algo)
         settings = _settings(arguments)
+        normalization = Normalization.of(settings)
         given = copy.deepcopy(settings)  # some algorithms write into theirs
-        model, state = _build(kind, arguments, given, _environments(arguments), device), None
+        given.pop("normalize", None)
+        env = normalization.training(_environments(arguments))
+        check_masks(kind, env)
+        model, state = _build(kind, arguments, given, env, device), None
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), settings)
-        model.set_env(_environments(arguments, folder))
-    _learn(model, folder, arguments, state)
-    _report(model, folder, arguments)
+        model.set_env(normalization.training(_environments(arguments, folder)))
+    _learn(model, folder, arguments, normalization, state)
+    _report(model, folder, arguments, normalization)
 
 
 def _environments(arguments: TrainArguments, folder: RunFolder | None = None, keep_monitor: bool = False) -> VecEnv:
@@ -209,6 +219,8 @@ def _saved(arguments: TrainArguments) -> dict[str, Any]:
 def _settings(arguments: TrainArguments) -> dict[str, Any]:
     """Keyword arguments of the algorithm."""
     settings = Literal.parse_all(arguments.hyperparams, "--hyperparams")
+    for name in (name for name in _OWN_FLAGS if name in settings):
+        raise ConfigurationError(f"--hyperparams {name}:{settings[name]}: this has a flag of its own, --{name}.")
     timing = {"update_interval": arguments.update_interval, "drop_fraction": arguments.drop_fraction}
     topology_kwargs = {k: v for k, v in timing.items() if v is not None}
     topology_kwargs |= Literal.parse_all(arguments.topology_kwargs, "--topology-kwargs")
@@ -247,9 +259,12 @@ def _build(
         raise ConfigurationError(f"{arguments.algo} cannot be built with these settings: {error}") from error
 
 
-def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, state: dict[str, Any] | None) -> None:
-    outputs = ["tensorboard", *(["stdout"] if arguments.verbose else [])]
-    model.set_logger(configure(str(folder.tensorboard), outputs))
+def _learn(
+    model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, normalization: Normalization,
+    state: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    resumed_at = None if state is None else model.num_timesteps
+    model.set_logger(run_logger(folder.tensorboard, arguments.verbose > 0, resumed_at))
     callbacks: list[BaseCallback] = []
     if isinstance(model.policy, SparsePolicyMixin):
         masked = [name for name, backend in model.policy.backends().items() if backend == "masked"]
@@ -261,7 +276,7 @@ def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, s
         seed = arguments.seed + 1000
         every = max(1, arguments.eval_freq // arguments.n_envs)  # it counts rounds of steps
         env = make_env(arguments.env, seed, vec_env=arguments.vec_env, packages=arguments.gym_packages)
-        callbacks += evaluation(folder, model, env, seed, every, arguments.eval_episodes)
+        callbacks += evaluation(folder, model, normalization.evaluation(env), seed, every, arguments.eval_episodes)
     checkpoints = CheckpointEvery(folder.checkpoints, arguments.save_freq, callbacks)
     restore = [] if state is None else [Continue(state, callbacks)]
     saving = [checkpoints] if arguments.save_freq > 0 else []
@@ -284,12 +299,14 @@ def _learn(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, s
         raise
     model.logger.dump(step=model.num_timesteps)  # what was recorded since the last episode
     model.save(folder.final_model)
+    save_statistics(model, folder.statistics)
     if arguments.save_replay_buffer and isinstance(model, OffPolicyAlgorithm):
         model.save_replay_buffer(folder.path / "replay_buffer.pkl")
 
 
-def _report(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments) -> None:
-    returns, _ = evaluate(model, make_env(arguments.env, arguments.seed + 2000), arguments.eval_episodes)
+def _report(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, normalization: Normalization) -> None:
+    env = normalization.evaluation(make_env(arguments.env, arguments.seed + 2000), model)
+    returns, _ = evaluate(model, env, arguments.eval_episodes)
     table = Table(show_header=False)
     table.add_row("evaluation return", f"{np.mean(returns):.0f} ± {np.std(returns):.0f} ({len(returns)} episodes)")
     if arguments.quick_start:

@@ -10,6 +10,7 @@ from sparse_agents.policies.agents import attributes_of, densify, sparsify_agent
 from sparse_agents.policies.base import TOPOLOGY_DEFAULTS, SparsePolicyMixin
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.registry import ALIASES, CLASSES, LAYOUTS, register_aliases
+from sparse_agents.policies.simba import SimBaExtractor
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +32,7 @@ __all__ = [
     "LAYOUTS",
     "TOPOLOGY_DEFAULTS",
     "Part",
+    "SimBaExtractor",
     "SparsePolicyMixin",
     "attributes_of",
     "densify",

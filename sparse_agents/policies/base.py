@@ -121,6 +121,9 @@ class SparsePolicyMixin:
         for name, patterns in (("include", include), ("exclude", exclude)):
             if isinstance(patterns, str):
                 raise ConfigurationError(f"{name}={patterns!r} is one pattern: give a list, [{patterns!r}].")
+        for name, choice in (("dense_output", dense_output), ("share_topology", share_topology)):
+            if not isinstance(choice, bool):
+                raise ConfigurationError(f"{name}={choice!r} is neither True nor False.")
         if not isinstance(topology_kwargs or {}, Mapping):
             raise ConfigurationError(f"topology_kwargs={topology_kwargs!r} is not a dictionary.")
         _check_spelling(dense, self.dense_class())

@@ -5,6 +5,9 @@ from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBet
 from sparse_agents.runs.environment_state import KeepsState
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
+from sparse_agents.runs.logger import run_logger
+from sparse_agents.runs.masks import check_masks
+from sparse_agents.runs.normalization import Normalization, save_statistics, with_statistics
 from sparse_agents.runs.speed import gradient_step_seconds
 
 __all__ = [
@@ -12,12 +15,17 @@ __all__ = [
     "Continue",
     "InterruptBetweenRollouts",
     "KeepsState",
+    "Normalization",
     "RunFolder",
     "check_device",
     "check_environment",
+    "check_masks",
     "checkpoint",
     "evaluate",
     "evaluation",
     "gradient_step_seconds",
     "make_env",
+    "run_logger",
+    "save_statistics",
+    "with_statistics",
 ]

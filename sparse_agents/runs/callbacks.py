@@ -19,6 +19,7 @@ from sparse_agents.runs import checkpoint
 from sparse_agents.runs.environment_state import vec_env_state
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.masks import evaluation_callback
+from sparse_agents.runs.normalization import SaveStatistics
 from sparse_agents.runs.run_state import restore_run
 
 
@@ -152,6 +153,7 @@ def evaluation(
             raise CheckpointError(f"{folder.evaluations} is damaged: {error}. Move it away to resume.") from error
     callback = evaluation_callback(model)(
         env,
+        callback_on_new_best=SaveStatistics(folder.best_statistics),
         n_eval_episodes=episodes,
         eval_freq=eval_freq,
         log_path=str(folder.path),

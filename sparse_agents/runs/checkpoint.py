@@ -1,29 +1,24 @@
 """Checkpoints a killed run continues from, bit for bit.
 
-A checkpoint is a folder ``step_<n>``: ``model.zip`` (Stable-Baselines3's own), ``buffer.safetensors`` (what was
-replayed), ``run.pkl`` (environments, generators, counters) and ``state.json``. It is written beside, synced and
-renamed, so that it is there whole or not at all. The zip and ``run.pkl`` are pickles, which can execute anything when
-they are loaded: load none from a stranger.
+A checkpoint is a folder ``step_<n>``: ``model.zip`` (Stable-Baselines3's own), ``run.pkl`` (environments, generators,
+counters) and ``state.json``, which names the segments of the replay buffer, kept beside in ``replay``. It is written
+elsewhere, synced and renamed, so that it is there whole or not at all. The zip and ``run.pkl`` are pickles, which can
+execute anything when they are loaded: load none from a stranger.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cloudpickle
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -31,10 +26,13 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from sparse_agents.errors import CheckpointError
+from sparse_agents.runs import replay_segments
+from sparse_agents.runs.disk import atomic_folder
+from sparse_agents.runs.replay_segments import Segments
 from sparse_agents.runs.run_state import restore_generators, run_state
 
 KEPT = 2
-FORMAT = 2
+FORMAT = 3
 
 Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
 
@@ -49,16 +47,18 @@ def save(model: BaseAlgorithm, folder: Path, callbacks: Sequence[BaseCallback] =
     """
     target = folder / f"step_{model.num_timesteps}"
     state = run_state(model, callbacks)
-    with _atomic_folder(target) as draft:
+    facts: dict[str, Any] = {"format": FORMAT, "timesteps": model.num_timesteps}
+    buffer = _replay_buffer(model)
+    if buffer is not None:
+        facts["replay"] = _write_buffer(model, buffer, folder).as_dict()
+        state["buffer"] = replay_segments.other_state(buffer)
+    with atomic_folder(target) as draft:
         model.save(draft / "model.zip")
-        if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
-            columns, state["buffer"] = _split(model.replay_buffer)
-            filled = _filled(model.replay_buffer)
-            save_file({k: np.ascontiguousarray(v[:filled]) for k, v in columns.items()}, draft / "buffer.safetensors")
         (draft / "run.pkl").write_bytes(cloudpickle.dumps(state))
-        (draft / "state.json").write_text(json.dumps({"format": FORMAT, "timesteps": model.num_timesteps}))
+        (draft / "state.json").write_text(json.dumps(facts))
     for old in _all(folder)[:-KEPT]:
         shutil.rmtree(old)
+    replay_segments.forget(folder, {name for path in _all(folder) for name in _segment_names(path)})
     return target
 
 
@@ -86,8 +86,10 @@ def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm
             raise ValueError(f"it is of format {facts['format']}, and this version reads {FORMAT}")
         state: dict[str, Any] = pickle.loads((path / "run.pkl").read_bytes())
         model = load_model(path / "model.zip", algorithm, env, force_reset=None in state["environment"]["environments"])
-        if "buffer" in state:
-            _restore_buffer(model, load_file(path / "buffer.safetensors"), state["buffer"])
+        buffer = _replay_buffer(model)
+        if buffer is not None:
+            replay_segments.read(buffer, path.parent, Segments(**facts["replay"]))
+            vars(buffer).update(state["buffer"])
         restore_generators(state)
     except (
         OSError, EOFError, json.JSONDecodeError, pickle.UnpicklingError, SafetensorError,
@@ -125,54 +127,28 @@ def _all(folder: Path) -> list[Path]:
     return sorted(complete, key=lambda p: int(p.name.removeprefix("step_")))
 
 
-@contextmanager
-def _atomic_folder(target: Path) -> Iterator[Path]:
-    draft = target.with_suffix(".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    yield draft
-    for file in draft.iterdir():
-        _sync(file)
-    _sync(draft)
-    if target.exists():
-        shutil.rmtree(target)
-    draft.rename(target)
-    _sync(target.parent)
+def _replay_buffer(model: BaseAlgorithm) -> ReplayBuffer | None:
+    return model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _write_buffer(model: BaseAlgorithm, buffer: ReplayBuffer, folder: Path) -> Segments:
+    """What the newest checkpoint has, if it is of this run, need not be written again."""
+    found = _all(folder)
+    before: dict[str, Any] = _facts(found[-1]) if found else {}
+    segments = Segments(**before["replay"]) if "replay" in before else None
+    added = (model.num_timesteps - before.get("timesteps", 0)) // buffer.n_envs
+    return replay_segments.write(buffer, folder, segments, added)
+
+
+def _segment_names(path: Path) -> Sequence[str]:
+    names: Sequence[str] = _facts(path).get("replay", {}).get("names", ())
+    return names
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """Of a checkpoint; none where it is damaged, which :func:`load` tells."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _filled(buffer: ReplayBuffer) -> int:
-    return buffer.buffer_size if buffer.full else buffer.pos
-
-
-def _split(buffer: ReplayBuffer) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays with a row per transition, dictionaries of them as ``name/key``; and all else that changes."""
-    columns: dict[str, NDArray[Any]] = {}
-    rest: dict[str, Any] = {}
-    for name, value in vars(buffer).items():
-        arrays = {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-        if arrays and all(_is_column(array, buffer) for array in arrays.values()):
-            columns |= arrays
-        elif isinstance(value, int | bool | float | np.ndarray):
-            rest[name] = value
-    return columns, rest
-
-
-def _is_column(value: Any, buffer: ReplayBuffer) -> bool:
-    return isinstance(value, np.ndarray) and len(value) == buffer.buffer_size and value.dtype != object
-
-
-def _restore_buffer(model: BaseAlgorithm, arrays: dict[str, NDArray[Any]], rest: dict[str, Any]) -> None:
-    assert isinstance(model, OffPolicyAlgorithm)
-    buffer = model.replay_buffer
-    assert buffer is not None
-    vars(buffer).update(rest)
-    for name, column in _split(buffer)[0].items():
-        column[: _filled(buffer)] = arrays[name]
+        facts = json.loads((path / "state.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) and facts.get("format") == FORMAT else {}

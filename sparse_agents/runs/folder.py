@@ -1,8 +1,9 @@
 """Where a run keeps its files: rl-zoo's layout, so that its scripts read ours.
 
 ``<log folder>/<algo>/<env>_<number>/`` holds ``<env>.zip`` (the final model), ``best_model.zip``,
-``evaluations.npz``, ``0.monitor.csv``, ``<env>/args.yml`` and ``<env>/config.yml``; besides, ``checkpoints/``
-for ``--resume`` and ``tb/`` for TensorBoard.
+``evaluations.npz``, ``0.monitor.csv``, ``<env>/args.yml``, ``<env>/config.yml`` and, where observations are normalised,
+``<env>/vecnormalize.pkl``; besides, ``best_vecnormalize.pkl``, ``checkpoints/`` for ``--resume`` and ``tb/`` for
+TensorBoard.
 """
 
 from __future__ import annotations
@@ -69,6 +70,15 @@ class RunFolder:
     @property
     def best_model(self) -> Path:
         return self.path / "best_model.zip"
+
+    @property
+    def statistics(self) -> Path:
+        """Of ``VecNormalize``, where the run normalises, for the final model."""
+        return self.settings / "vecnormalize.pkl"
+
+    @property
+    def best_statistics(self) -> Path:
+        return self.path / "best_vecnormalize.pkl"
 
     @property
     def evaluations(self) -> Path:

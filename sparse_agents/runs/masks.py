@@ -9,12 +9,24 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv
+
+from sparse_agents.errors import ConfigurationError
 
 
 def needs_masks(model: BaseAlgorithm) -> bool:
     """Whether it is sb3-contrib's MaskablePPO, which then is imported."""
     contrib = sys.modules.get("sb3_contrib")
     return contrib is not None and isinstance(model, contrib.MaskablePPO)
+
+
+def check_masks(kind: type[BaseAlgorithm], env: VecEnv) -> None:
+    """Raises ConfigurationError where an algorithm asks for masks and the environment has none."""
+    if kind.__name__ == "MaskablePPO" and not env.has_attr("action_masks"):
+        raise ConfigurationError(
+            "ppo_mask asks its environment which actions are valid, and this one has no action_masks(). Use ppo, or "
+            "sb3-contrib's ActionMasker in a package for --gym-packages."
+        )
 
 
 def evaluator(model: BaseAlgorithm) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -118,3 +119,28 @@ def test_a_prolonged_run_stays_prolonged_and_its_episodes_are_counted_once(tmp_p
     refused = train(tmp_path, "--resume", str(folder), "--sparsity", "0.5")
     assert refused.returncode == 2
     assert "--sparsity 0.5: the run has None" in refused.stderr
+
+
+def test_normalised_observations_go_with_the_agent(tmp_path: Path) -> None:
+    settings = ["--hyperparams", "normalize:True", "gamma:0.9", "n_steps:64", "batch_size:32"]
+    run = ["--algo", "ppo", "--env", "Pendulum-v1", "-n", "256", "--eval-freq", "64", "--save-freq", "64", *settings]
+    done = train(tmp_path, *run)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "logs" / "ppo" / "Pendulum-v1_1"
+    assert (folder / "best_vecnormalize.pkl").is_file()
+    assert (folder / "Pendulum-v1" / "vecnormalize.pkl").is_file()
+    assert yaml.safe_load((folder / "Pendulum-v1" / "config.yml").read_text())["normalize"] is True
+
+    evaluate = [COMMAND, "evaluate", "-n", "1", "--json"]
+    with_folder = subprocess.run(
+        [*evaluate, str(folder), "--which", "final"], capture_output=True, check=True, text=True
+    )
+    alone = [str(folder / "Pendulum-v1.zip"), "--algo", "ppo", "--env", "Pendulum-v1"]
+    statistics = ["--normalization", str(folder / "Pendulum-v1" / "vecnormalize.pkl")]
+    with_file = subprocess.run([*evaluate, *alone, *statistics], capture_output=True, check=True, text=True)
+    without = subprocess.run([*evaluate, *alone], capture_output=True, check=True, text=True)
+    first, second, third = (json.loads(out.stdout)["returns"] for out in (with_folder, with_file, without))
+    assert first == second != third
+
+    more = train(tmp_path, "--resume", str(folder), "-n", "320")
+    assert more.returncode == 0, more.stderr

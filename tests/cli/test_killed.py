@@ -19,7 +19,8 @@ COMMAND = str(Path(sysconfig.get_path("scripts"), "sparse-agents"))
 RUNS = {
     "td3": ["--algo", "td3", "--env", "HalfCheetah-v5", "--hyperparams", "learning_starts:50", "batch_size:16",
             "buffer_size:500", "policy_kwargs:{'net_arch':[32,32]}"],
-    "ppo": ["--algo", "ppo", "--env", "Pendulum-v1", "--n-envs", "2", "--hyperparams", "n_steps:32", "batch_size:32"],
+    "ppo": ["--algo", "ppo", "--env", "Pendulum-v1", "--n-envs", "2", "--hyperparams", "n_steps:32", "batch_size:32",
+            "normalize:True"],
 }  # fmt: skip
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"td3": TD3, "ppo": PPO}
 COMMON = ["-n", "800", "--eval-freq", "100", "--eval-episodes", "1", "--save-freq", "50", "--verbose", "0",

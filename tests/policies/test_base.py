@@ -217,6 +217,8 @@ def test_rigl_grows_where_the_dense_critic_gradient_is_largest() -> None:
         ({"topology_kwargs": {"schedule": "cosine"}}, "`end`"),
         ({"topology_kwargs": {"intervall": 3}}, "intervall"),
         ({"sparsity": 0.999, "dense_output": True}, "dense layers"),
+        ({"dense_output": "no"}, "dense_output='no' is neither"),
+        ({"share_topology": 0}, "share_topology=0 is neither"),
         ({"include": "actor*"}, r"include='actor\*' is one pattern: give a list"),
         ({"sparsityy": 0.5}, "Unknown option 'sparsityy'. Did you mean 'sparsity'"),
         ({"topology_kwargs": [1]}, "is not a dictionary"),

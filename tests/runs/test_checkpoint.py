@@ -50,7 +50,7 @@ def test_newest_two_are_kept(tmp_path: Path) -> None:
     for steps in (5, 100, 20):
         model.num_timesteps = steps
         checkpoint.save(model, tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["step_100", "step_20"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["replay", "step_100", "step_20"]
     assert checkpoint.latest(tmp_path).name == "step_100"
 
 
@@ -61,21 +61,23 @@ def test_a_draft_left_by_a_killed_process_is_ignored(tmp_path: Path) -> None:
     assert checkpoint.latest(tmp_path).name == "step_10"
 
 
-def test_a_failing_write_keeps_what_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("write", ["sparse_agents.runs.replay_segments.save_file", "sparse_agents.runs.disk.sync"])
+def test_a_failing_write_keeps_what_was_saved(write: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make()
     checkpoint.save(model, tmp_path)
+    model.num_timesteps += 10
 
     def fail(*args: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
+    monkeypatch.setattr(write, fail)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(model, tmp_path)
     monkeypatch.undo()
     checkpoint.load(checkpoint.latest(tmp_path), TD3, env())
 
 
-@pytest.mark.parametrize("name", ["model.zip", "buffer.safetensors", "run.pkl", "state.json"])
+@pytest.mark.parametrize("name", ["model.zip", "run.pkl", "state.json"])
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "missing", "empty"])
 def test_damage_is_named_and_an_older_checkpoint_offered(name: str, damage: str, tmp_path: Path) -> None:
     model = make()
