@@ -11,10 +11,12 @@ import pytest
 import torch
 from samples import agent, environment, in_the_fast_suite, observations_of
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
 from sparse_agents.nn import SparseConv2d, dense_layers, sparse_layers, unrolled
 from sparse_agents.policies import ALIASES, CLASSES, SparsePolicyMixin
+from sparse_agents.runs import CheckpointEvery, Continue, KeepsState, checkpoint
 
 POLICIES = [(algorithm, alias) for algorithm, aliases in ALIASES.items() for alias in aliases]
 IDS = [f"{algorithm.__name__}-{alias}" for algorithm, alias in POLICIES]
@@ -105,6 +107,37 @@ def test_conformance(algorithm: type[BaseAlgorithm], alias: str, rule: str, tmp_
     model.policy.save(tmp_path / "policy")
     alone = type(model.policy).load(tmp_path / "policy", device="cpu")
     assert all(torch.equal(value, expected[name]) for name, value in alone.state_dict().items() if name in expected)
+
+
+def resumable() -> list[Any]:
+    """ARS draws its candidates before anybody can put the generators back."""
+    return [
+        pytest.param(algorithm, alias, id=name, marks=[] if "Mlp" in alias else [pytest.mark.slow])
+        for (algorithm, alias), name in zip(POLICIES, IDS, strict=True)
+        if algorithm.__name__ != "ARS"
+    ]
+
+
+@pytest.mark.parametrize(("algorithm", "alias"), resumable())
+def test_resumes_bit_for_bit(algorithm: type[BaseAlgorithm], alias: str, tmp_path: Path) -> None:
+    rule = "static" if bypasses(algorithm, alias) else "rigl"
+
+    def kept() -> DummyVecEnv:
+        return DummyVecEnv([lambda: KeepsState(environment(algorithm, alias))])
+
+    model = build(algorithm, alias, rule)
+    model.set_env(kept())
+    model.learn(STEPS, callback=CheckpointEvery(tmp_path, STEPS // 2))
+    expected = {**tensors(model), "draw": torch.rand(1)}
+    first, *later = sorted(tmp_path.glob("step_*"), key=lambda path: int(path.name.removeprefix("step_")))
+    assert later
+    resumed, state = checkpoint.load(first, algorithm, kept())
+    assert resumed.num_timesteps < model.num_timesteps
+    resumed.learn(STEPS - resumed.num_timesteps, callback=Continue(state, []), reset_num_timesteps=False)
+    found = {**tensors(resumed), "draw": torch.rand(1)}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
 
 
 @pytest.mark.parametrize(("algorithm", "alias"), POLICIES, ids=IDS)
