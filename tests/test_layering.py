@@ -17,6 +17,7 @@ FLOORS = [
     {"rules"},
     {"control"},
     {"policies"},
+    {"training"},
     {"callbacks", "algorithms"},
     {"runs"},
     {"benchmark", "experiments", "zoo"},

@@ -76,6 +76,8 @@ void *scratch(size_t bytes) {
   return arena.memory;
 }
 
+const KernelTable &kernels() { return *current(); }
+
 int32_t thread_number() {
 #ifdef _OPENMP
   return omp_get_thread_num();

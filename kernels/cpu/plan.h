@@ -1,6 +1,6 @@
 // What a network knows beyond its index arrays: where its layers lie and how their rows are blocked.
 #pragma once
-#include "sparse_agents/network.h"
+#include "sparse_agents/program.h"
 
 namespace sparse_agents {
 
@@ -42,6 +42,9 @@ struct KernelTable {
                           const void *const *, void *, void *, int32_t);
   sa_status (*backward[2])(const Plan &, int64_t, const void *, const void *const *, const void *,
                            void *, int32_t, void *const *, void *const *, void *, int32_t);
+  sa_status (*apply[2])(const sa_operation *); // all operations but the networks' passes
 };
+
+const KernelTable &kernels(); // of the instruction set in use
 
 } // namespace sparse_agents

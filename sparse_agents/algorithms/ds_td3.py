@@ -11,17 +11,19 @@ from stable_baselines3 import TD3
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from torch import nn
 
 from sparse_agents.algorithms.capped_target import CappedTargets
 from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
 from sparse_agents.algorithms.run_length import NOT_YET
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
+from sparse_agents.training import GradientStep, TD3Step, TrainsNatively
 
 TARGET_TOPOLOGIES = ("shared", "capped")
 
 
-class DSTD3(EndsWithTheRun, TD3):
+class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
     """TD3 trained sparse from scratch, its topology evolving.
 
     Stable-Baselines3's TD3 with the recipe of Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
@@ -98,6 +100,18 @@ class DSTD3(EndsWithTheRun, TD3):
             self._capped_tau = self.tau
             # TD3 updates its targets right after the actor's step, so that is the moment.
             self.actor.optimizer.register_step_post_hook(lambda *_: self._capped.update(self._capped_tau))
+
+    def networks_trained(self) -> Mapping[str, nn.Module]:
+        pairs: dict[str, nn.Module] = {"actor": self.actor.mu, "target actor": self.actor_target.mu}
+        for name, critic in (("critic", self.critic), ("target critic", self.critic_target)):
+            pairs |= {f"{name} {index}": network for index, network in enumerate(critic.q_networks)}
+        return pairs
+
+    def native_step(self, batch_size: int) -> GradientStep:
+        return TD3Step(self, batch_size)
+
+    def steps_taken_by(self, updates: int) -> Mapping[str, bool]:
+        return {"critic": True, "actor": updates % self.policy_delay == 0}
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         if self.target_topology == "shared":

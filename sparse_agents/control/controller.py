@@ -122,6 +122,17 @@ class TopologyController(nn.Module):
     def _due(self, step: int) -> bool:
         return self.schedule is not None and self.schedule.due(step)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody will look at the next step: neither to rewire, nor at the gradients it takes."""
+        return not self.rule.every_step and not self._due(self.steps + 1)
+
+    def advance(self) -> None:
+        """Count a quiet step that was taken without the optimizer's own ``step()``."""
+        self.steps += 1
+        if self._due(self.steps + 1):
+            self._arm()
+
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if self.rule.every_step:
             for view in self._views():

@@ -13,7 +13,7 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-class _Stretch:
+class Stretch:
     """Linear layers, each with the activation that follows it: one native call."""
 
     def __init__(self) -> None:
@@ -21,7 +21,8 @@ class _Stretch:
         self.activations: list[str] = []
         self._chain: Chain | None = None
 
-    def _snapshot(self) -> Chain:
+    def chain(self) -> Chain:
+        """Its structure now."""
         if self._chain is None or not self._chain.current():
             sparse = [layer if isinstance(layer, SparseLinear) else None for layer in self.layers]
             self._chain = Chain(
@@ -38,8 +39,8 @@ class _Stretch:
         weights = [w if w.ndim == 1 else w.reshape(-1) for w in (p["weight"] for p in parameters)]
         biases = [p["bias"] for p in parameters]
         if x.ndim == 2:
-            return apply_chain(self._snapshot(), x, weights, biases)
-        y = apply_chain(self._snapshot(), x.reshape(-1, x.shape[-1]), weights, biases)
+            return apply_chain(self.chain(), x, weights, biases)
+        y = apply_chain(self.chain(), x.reshape(-1, x.shape[-1]), weights, biases)
         return y.view(*x.shape[:-1], y.shape[-1])
 
 
@@ -59,6 +60,11 @@ class SparseSequential(nn.Sequential):
             x = part(x)
         return x
 
+    def stretch(self) -> Stretch | None:
+        """All of it as one, or None where it is more than linear layers and activations, or has hooks."""
+        parts, hooks = self._stretches()
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], Stretch) and not any(hooks) else None
+
     def _stretches(self) -> tuple[list[Any], list[Any]]:
         """What to run one after the other, and the children's hook dictionaries; made anew when a child is."""
         children = tuple(self._modules.values())
@@ -67,13 +73,13 @@ class SparseSequential(nn.Sequential):
             return cached[1], cached[2]
         hooks = [vars(child)[name] for child in children for name in _HOOKS]
         parts: list[Any] = []
-        stretch: _Stretch | None = None
+        stretch: Stretch | None = None
         for child in children:
             # Exactly these: a subclass may compute something else.
             masked = isinstance(child, SparseLinear) and child.backend == "masked"
             if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear) and not masked:
                 if stretch is None or len(stretch.layers) == MAX_LAYERS:
-                    stretch = _Stretch()
+                    stretch = Stretch()
                     parts.append(stretch)
                 stretch.layers.append(child)
                 stretch.activations.append("identity")
@@ -89,7 +95,7 @@ class SparseSequential(nn.Sequential):
     @staticmethod
     def _unless_dense(part: Any) -> Any:
         """A stretch without a sparse layer gains nothing here; torch's dense layers run it."""
-        if isinstance(part, _Stretch) and not any(isinstance(layer, SparseLinear) for layer in part.layers):
+        if isinstance(part, Stretch) and not any(isinstance(layer, SparseLinear) for layer in part.layers):
             names = {name: kind for kind, name in _ACTIVATIONS.items()}
             modules: list[nn.Module] = []
             for layer, activation in zip(part.layers, part.activations, strict=True):

@@ -78,18 +78,22 @@ class NativeNetwork:
         library.check(
             kernels.sa_network_create(structs, len(edges), DTYPES[dtype], ctypes.byref(handle)), "creating a network"
         )
-        self._handle = handle
+        self.handle = handle
         self._pointers = ctypes.c_void_p * len(edges)
 
     def __del__(self) -> None:
-        handle = self.__dict__.get("_handle")
+        handle = self.__dict__.get("handle")
         if handle:
             self.library.sa_network_destroy(handle)
 
+    def workspace_size(self, batch: int) -> int:
+        """Elements that the activations, or the gradients, of a batch take."""
+        size: int = self.library.sa_workspace_bytes(self.handle, batch)
+        return size // self.dtype.itemsize
+
     def workspace(self, batch: int) -> Workspace:
-        """Memory for the activations, or the gradients, of a batch."""
-        size = self.library.sa_workspace_bytes(self._handle, batch)
-        return Workspace(self._idle, size // self.dtype.itemsize, self.dtype)
+        """Memory for them."""
+        return Workspace(self._idle, self.workspace_size(batch), self.dtype)
 
     def forward(
         self, x: Tensor | None, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
@@ -111,7 +115,7 @@ class NativeNetwork:
     ) -> tuple[Any, ...]:  # fmt: skip
         """Of ``sa_network_forward``. Good for as long as the tensors live where they are."""
         return (
-            self._handle,
+            self.handle,
             batch,
             None if x is None else x.data_ptr(),
             self._pointers(*[w.data_ptr() for w in weights]),
@@ -141,7 +145,7 @@ class NativeNetwork:
     ) -> tuple[Any, ...]:  # fmt: skip
         """Of ``sa_network_backward``. Good for as long as the tensors live where they are."""
         return (
-            self._handle,
+            self.handle,
             batch,
             workspace.tensor.data_ptr(),
             self._pointers(*[w.data_ptr() for w in weights]),
@@ -159,7 +163,7 @@ class NativeNetwork:
         heights = [self.in_features, *(e.shape[0] for e in self.edges)]
         total, before = sum(heights), sum(heights[:boundary])
         height = heights[boundary]
-        full = self.library.sa_tile_width(self._handle)
+        full = self.library.sa_tile_width(self.handle)
         lanes = full // 4
         tiles = []
         for first in range(0, batch, full):

@@ -1,0 +1,32 @@
+// Runs a list of operations.
+#include "plan.h"
+
+using namespace sparse_agents;
+
+namespace {
+
+sa_status run(const sa_operation *operation, int32_t dtype, int32_t threads) {
+  const void *op = operation;
+  if (operation->kind == SA_FORWARD) {
+    const sa_forward &f = *static_cast<const sa_forward *>(op);
+    return sa_network_forward(f.network, f.batch, f.x, f.weight, f.bias, f.workspace, f.y, threads);
+  }
+  if (operation->kind == SA_BACKWARD) {
+    const sa_backward &b = *static_cast<const sa_backward *>(op);
+    return sa_network_backward(b.network, b.batch, b.workspace, b.weight, b.grad_y, b.grad_x, 0, b.grad_weight,
+                               b.grad_bias, nullptr, threads);
+  }
+  return kernels().apply[dtype](operation);
+}
+
+} // namespace
+
+extern "C" sa_status sa_program_run(const sa_operation *const *operations, int64_t count, int32_t dtype,
+                                    int32_t threads) {
+  if (dtype != SA_FLOAT32 && dtype != SA_FLOAT64) return SA_BAD_ARGUMENT;
+  for (int64_t i = 0; i < count; i++) {
+    const sa_status status = run(operations[i], dtype, threads);
+    if (status != SA_OK) return status;
+  }
+  return SA_OK;
+}

@@ -1,0 +1,153 @@
+"""Training steps as lists of operations that the kernel library runs in one call.
+
+The structs are those of kernels/include/sparse_agents/program.h, which says what each does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sparse_agents.ops import library
+from sparse_agents.ops.native import DTYPES
+
+_P, _I, _L, _D = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
+MAX_COLUMNS = MAX_CRITICS = 16
+
+
+class Operation(ctypes.Structure):
+    """One struct; tensors and arrays it points to are given by name, and kept alive."""
+
+    KIND: ClassVar[int]
+    kind: int
+    alive: list[Any]
+
+    @classmethod
+    def of(cls, **fields: Any) -> Any:
+        """Tensors become pointers, lists of them arrays of pointers, lists of numbers arrays of int64."""
+        operation = cls()
+        operation.kind = cls.KIND
+        operation.alive = []
+        for name, value in fields.items():
+            setattr(operation, name, operation._keep(value))
+        return operation
+
+    def _keep(self, value: Any) -> Any:
+        """As a field holds it; what it points to lives as long as the operation."""
+        if isinstance(value, Tensor):
+            self.alive.append(value.detach())
+            return value.data_ptr()
+        if not isinstance(value, list | tuple):
+            return value
+        numbers = all(isinstance(one, int) for one in value)
+        array = (_L * len(value))(*value) if numbers else (_P * len(value))(*map(self._keep, value))
+        self.alive.append(array)
+        return ctypes.addressof(array)
+
+
+class Forward(Operation):
+    KIND = 0
+    _fields_ = [
+        ("kind", _I), ("network", _P), ("batch", _L), ("x", _P), ("weight", _P), ("bias", _P), ("workspace", _P),
+        ("y", _P),
+    ]  # fmt: skip
+
+
+class Backward(Operation):
+    KIND = 1
+    _fields_ = [
+        ("kind", _I), ("network", _P), ("batch", _L), ("workspace", _P), ("weight", _P), ("grad_y", _P),
+        ("grad_x", _P), ("grad_weight", _P), ("grad_bias", _P),
+    ]  # fmt: skip
+
+
+class Columns(ctypes.Structure):
+    _fields_ = [("source_dtype", _I), ("columns", _L), ("out_stride", _L), ("source", _P), ("out", _P)]
+
+
+class Gather(Operation):
+    KIND = 2
+    _fields_ = [("kind", _I), ("arrays", _I), ("rows", _L), ("row", _P), ("columns", Columns * MAX_COLUMNS)]
+
+    def add(self, source: Tensor, out: Tensor, out_stride: int) -> None:
+        """``source``: ``[rows, environments, ...]``. Rows gathered begin at ``out``, every ``out_stride``."""
+        self.alive += [source, out]
+        self.columns[self.arrays] = Columns(
+            DTYPES[source.dtype], source[0, 0].numel(), out_stride, source.data_ptr(), out.data_ptr()
+        )
+        self.arrays += 1
+
+
+class Copy(Operation):
+    KIND = 3
+    _fields_ = [
+        ("kind", _I), ("rows", _L), ("columns", _L), ("from_stride", _L), ("out_stride", _L), ("source", _P),
+        ("out", _P),
+    ]  # fmt: skip
+
+
+class SmoothedAction(Operation):
+    KIND = 4
+    _fields_ = [
+        ("kind", _I), ("rows", _L), ("columns", _L), ("out_stride", _L), ("clip", _D), ("action", _P), ("noise", _P),
+        ("out", _P),
+    ]  # fmt: skip
+    clip: float
+
+
+class TDTarget(Operation):
+    KIND = 5
+    _fields_ = [
+        ("kind", _I), ("critics", _I), ("rows", _L), ("discount", _D), ("q", _P * MAX_CRITICS), ("reward", _P),
+        ("done", _P), ("timeout", _P), ("discounts", _P), ("target", _P),
+    ]  # fmt: skip
+    discount: float
+
+
+class TDError(Operation):
+    KIND = 6
+    _fields_ = [
+        ("kind", _I), ("rows", _L), ("scale", _D), ("q", _P), ("target", _P), ("grad", _P), ("loss", _P),
+    ]  # fmt: skip
+
+
+class Mean(Operation):
+    KIND = 7
+    _fields_ = [("kind", _I), ("rows", _L), ("scale", _D), ("x", _P), ("grad", _P), ("mean", _P)]
+
+
+class Adam(Operation):
+    KIND = 8
+    _fields_ = [
+        ("kind", _I), ("decoupled", _I), ("tensors", _L), ("learning_rate", _D), ("beta1", _D), ("beta2", _D),
+        ("epsilon", _D), ("weight_decay", _D), ("size", _P), ("value", _P), ("grad", _P), ("moment1", _P),
+        ("moment2", _P), ("step", _P),
+    ]  # fmt: skip
+    learning_rate: float
+
+
+class Polyak(Operation):
+    KIND = 9
+    _fields_ = [("kind", _I), ("tensors", _L), ("tau", _D), ("size", _P), ("online", _P), ("target", _P)]
+    tau: float
+
+
+class Program:
+    """Operations, one after the other."""
+
+    def __init__(self, operations: Sequence[Operation], dtype: torch.dtype) -> None:
+        kernels = library.library()
+        assert kernels is not None
+        self._run = kernels.sa_program_run
+        self._operations = tuple(operations)
+        self._pointers = (_P * len(operations))(*[ctypes.addressof(operation) for operation in operations])
+        self._count, self._dtype = len(operations), DTYPES[dtype]
+
+    def run(self) -> None:
+        status = self._run(self._pointers, self._count, self._dtype, library.threads())
+        if status:
+            library.check(status, "training step")

@@ -1,0 +1,6 @@
+"""Gradient steps without autograd: one call of the kernel library per update."""
+
+from sparse_agents.training.natively import GradientStep, TrainsNatively
+from sparse_agents.training.td3 import TD3Step
+
+__all__ = ["GradientStep", "TD3Step", "TrainsNatively"]

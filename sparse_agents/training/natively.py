@@ -1,0 +1,151 @@
+"""An algorithm's ``train()`` by native steps wherever these can do what it would have done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from torch import nn
+
+from sparse_agents.control import TopologyController
+from sparse_agents.nn import sparse_layers
+from sparse_agents.policies import SparsePolicyMixin
+from sparse_agents.training.eligibility import why_not
+from sparse_agents.training.optimizers import has_begun
+
+
+class GradientStep(Protocol):
+    """One algorithm's update, compiled for the tensors as they lie now."""
+
+    def configure(self) -> None:
+        """Take over settings that may have changed since the last call of ``train()``."""
+
+    def run(self, updates: int) -> dict[str, float]:
+        """The ``updates``-th update; returns what is to be logged, by name."""
+
+
+class TrainsNatively(OffPolicyAlgorithm):
+    """Has minibatch, networks, optimizers and targets of each update run in one call of the kernel library.
+
+    The same update as Stable-Baselines3's own: same minibatches, same noise, and the optimizers' state stays theirs.
+    Steps at which a topology rule looks at gradients or rewires go through Stable-Baselines3's ``train()``, and so does
+    everything where :meth:`why_not_native` gives a reason.
+    """
+
+    _compiled: Compiled | None = None
+    _told = False
+
+    def networks_trained(self) -> Mapping[str, nn.Module]:
+        """What an update runs, by name."""
+        raise NotImplementedError
+
+    def native_step(self, batch_size: int) -> GradientStep:
+        """Compile an update."""
+        raise NotImplementedError
+
+    def steps_taken_by(self, updates: int) -> Mapping[str, bool]:
+        """Whether each network's optimizer takes a step in the ``updates``-th update."""
+        raise NotImplementedError
+
+    def why_not_native(self) -> str | None:
+        """What keeps the agent from being trained natively, in words, or None."""
+        return why_not(self, self.networks_trained())
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        compiled = self._current(batch_size)
+        if compiled.step is None:
+            super().train(gradient_steps, batch_size)
+            return
+        self._update_learning_rate(list(compiled.optimizers.values()))
+        compiled.step.configure()
+        logged: dict[str, list[float]] = defaultdict(list)
+        for _ in range(gradient_steps):
+            for name, value in self._update(batch_size).items():
+                logged[name].append(value)
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        for name, values in logged.items():
+            self.logger.record(name, sum(values) / len(values))
+
+    def _update(self, batch_size: int) -> Mapping[str, float]:
+        """One of them, natively unless a topology rule wants to look on."""
+        stepping = self.steps_taken_by(self._n_updates + 1)
+        controllers = [self._controllers()[name] for name, steps in stepping.items() if steps]
+        compiled = self._compiled
+        assert compiled is not None
+        if all(controller.quiet for controller in controllers):
+            if compiled.step is None:
+                compiled = self._current(batch_size)
+            if compiled.step is not None:
+                self._n_updates += 1
+                losses = compiled.step.run(self._n_updates)
+                for controller in controllers:
+                    controller.advance()
+                return losses
+        super().train(1, batch_size)
+        compiled.step = None  # tensors may lie elsewhere
+        values = self.logger.name_to_value
+        return {name: values[name] for name in values if name.startswith("train/") and "loss" in name}
+
+    def _current(self, batch_size: int) -> Compiled:
+        """The step for the tensors as they lie now, made anew where they have moved."""
+        compiled = self._compiled
+        if compiled is None or not compiled.fits(self, batch_size):
+            compiled = self._compiled = Compiled(self, batch_size)
+            reason = compiled.reason = self.why_not_native()
+            if reason is not None and not self._told:
+                self._told = True
+                self.logger.log(f"Training by Stable-Baselines3's own step, not the native one: {reason}.")
+            if reason is None and all(map(has_begun, compiled.optimizers.values())):
+                compiled.step = self.native_step(batch_size)
+                compiled.step.configure()
+        return compiled
+
+    def _controllers(self) -> Mapping[str, TopologyController]:
+        controllers: Any = self.policy.topology_controllers
+        found: Mapping[str, TopologyController] = controllers
+        return found
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_compiled", "_told"]
+
+
+class Compiled:
+    """A step, and where everything lay when it was compiled.
+
+    Attributes:
+        step: None where there is none to be had, yet or at all.
+        reason: why there is none at all.
+    """
+
+    def __init__(self, model: OffPolicyAlgorithm, batch_size: int) -> None:
+        policy = model.policy
+        assert isinstance(policy, SparsePolicyMixin)
+        self.step: GradientStep | None = None
+        self.reason: str | None = None
+        self.optimizers: dict[str, torch.optim.Optimizer] = {n: o for n, o in policy.optimizers().items() if o}
+        self._parameters = list(policy.parameters())
+        self._topologies = list({layer.topology: None for layer in sparse_layers(policy).values()})
+        self._signature = self._where(model, batch_size)
+
+    def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
+        """Whether everything lies there still."""
+        known = self.step is not None or self.reason is not None
+        return known and self._signature == self._where(model, batch_size)
+
+    def _where(self, model: OffPolicyAlgorithm, batch_size: int) -> tuple[Any, ...]:
+        """At every call of ``train()``, so only what can have changed between two."""
+        buffer = model.replay_buffer
+        return (
+            batch_size,
+            id(model.policy),
+            id(buffer),
+            id(vars(buffer).get("observations")),
+            id(model._vec_normalize_env),
+            *[parameter.data_ptr() for parameter in self._parameters],
+            *[id(topology.edges) for topology in self._topologies],
+            *[id(optimizer.state) for optimizer in self.optimizers.values()],
+            *[len(optimizer._optimizer_step_post_hooks) for optimizer in self.optimizers.values()],
+        )

@@ -1,0 +1,258 @@
+"""TD3 trained natively is TD3 trained by Stable-Baselines3, on the same minibatches and noise."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sb3_helpers import DoubleFlatten, Noise, Still, fill
+from stable_baselines3 import TD3
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from sparse_agents import DSTD3
+from sparse_agents.training import eligibility
+from sparse_agents.training.natively import TrainsNatively
+
+POLICY: dict[str, Any] = {"net_arch": [24, 24], "sparsity": 0.7, "distribution": "erk", "weight_init": "scaled"}
+REWIRING = {"update_interval": 7, "begin": 3, "drop_fraction": 0.3, "schedule": "constant", "end": 10_000}
+
+
+def agents(double: bool = False, n_envs: int = 1, policy: dict[str, Any] | None = None, **settings: Any) -> list[Any]:
+    """Two alike, the second of which is to be trained by Stable-Baselines3."""
+    made = []
+    for _ in range(2):
+        kwargs = {**POLICY, **(policy or {})}
+        if double:
+            kwargs["features_extractor_class"] = DoubleFlatten
+        env = DummyVecEnv([Noise] * n_envs)
+        shared: dict[str, Any] = {"buffer_size": 700, "batch_size": 32, "seed": 0, "device": "cpu", **settings}
+        model = DSTD3("SparseMlpPolicy", env, policy_kwargs=kwargs, **shared)
+        fill_all(model)
+        if double:
+            model.policy.double()
+        model.set_logger(Logger(folder=None, output_formats=[]))
+        made.append(model)
+    return made
+
+
+def fill_all(model: Any) -> None:
+    rng = np.random.default_rng(0)
+    buffer = model.replay_buffer
+    for _ in range(300):
+        obs, new = rng.standard_normal((2, buffer.n_envs, *buffer.obs_shape))
+        action = rng.uniform(-1, 1, (buffer.n_envs, buffer.action_dim))
+        done = rng.random(buffer.n_envs) < 0.2
+        infos = [{"TimeLimit.truncated": bool(d and rng.random() < 0.5)} for d in done]
+        buffer.add(obs, new, action, rng.standard_normal(buffer.n_envs), done, infos)
+
+
+def seed(number: int) -> None:
+    torch.manual_seed(number)
+    np.random.seed(number)  # noqa: NPY002
+
+
+def train_both(native: Any, plain: Any, updates: int, per_call: int = 1) -> None:
+    seed(1)
+    for _ in range(0, updates, per_call):
+        native.train(per_call, 32)
+    drawn = (torch.rand(1), np.random.rand())  # noqa: NPY002
+    seed(1)
+    for _ in range(0, updates, per_call):
+        super(TrainsNatively, plain).train(per_call, 32)
+    assert drawn == (torch.rand(1), np.random.rand())  # noqa: NPY002
+
+
+def difference(native: Any, plain: Any) -> float:
+    """The largest, of parameters, targets and moments; topologies have to be the same."""
+    worst = 0.0
+    for (name, a), (other, b) in zip(
+        native.policy.state_dict().items(), plain.policy.state_dict().items(), strict=True
+    ):
+        assert name == other
+        if torch.is_tensor(a):
+            assert a.shape == b.shape, name
+            worst = max(worst, float((a - b).abs().max())) if a.is_floating_point() else worst
+            assert a.is_floating_point() or torch.equal(a, b), name
+    for one, two in ((native.actor, plain.actor), (native.critic, plain.critic)):
+        for a, b in zip(one.optimizer.state.values(), two.optimizer.state.values(), strict=True):
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                worst = max(worst, float((a[key] - b[key]).abs().max()))
+    return worst
+
+
+@pytest.fixture
+def any_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stable-Baselines3 casts observations to float; only an extractor of our own can give networks doubles."""
+    monkeypatch.setattr(eligibility, "FlattenExtractor", DoubleFlatten)
+
+
+def assert_native(model: Any) -> None:
+    assert model.why_not_native() is None
+    assert model._compiled is not None
+
+
+@pytest.mark.parametrize("rule", ["set", "rigl", "static"])
+@pytest.mark.parametrize("per_call", [1, 10])
+def test_a_thousand_updates_with_rewiring(rule: str, per_call: int, any_extractor: None) -> None:
+    policy = {"topology": rule, "topology_kwargs": {} if rule == "static" else REWIRING}
+    native, plain = agents(double=True, policy=policy)
+    before = native.critic.qf0[0].topology.edges
+    train_both(native, plain, 1000, per_call)
+    assert_native(native)
+    assert native._n_updates == plain._n_updates == 1000
+    assert native.critic.qf0[0].topology.edges.same_as(before) == (rule == "static")
+    for name, controller in native.policy.topology_controllers.items():
+        assert controller.steps == plain.policy.topology_controllers[name].steps
+    assert difference(native, plain) < 1e-9
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"policy_delay": 3, "gamma": 0.9, "tau": 0.1}, {"policy_delay": 1}])
+def test_one_update_at_a_time_in_float32(n_envs: int, options: dict[str, Any]) -> None:
+    native, plain = agents(n_envs=n_envs, policy={"topology_kwargs": REWIRING}, **options)
+    for update in range(30):
+        plain.set_parameters(copy.deepcopy(native.get_parameters()))
+        for name, controller in plain.policy.topology_controllers.items():
+            controller.steps = native.policy.topology_controllers[name].steps
+        train_both(native, plain, 1)
+        assert difference(native, plain) < 2e-6, update
+    assert_native(native)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"optimizer_kwargs": {"weight_decay": 0.1}},
+        {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"weight_decay": 0.1, "betas": (0.8, 0.9)}},
+        {"activation_fn": torch.nn.Tanh},
+        {"net_arch": {"pi": [8], "qf": [30, 20, 10]}, "n_critics": 3},
+        {"dense_output": True},
+    ],
+    ids=["L2 decay", "decoupled decay", "tanh", "three critics of other sizes", "dense outputs"],
+)
+def test_settings_are_honoured(policy: dict[str, Any], any_extractor: None) -> None:
+    settings = {"optimizer_kwargs": {}, **policy, "topology_kwargs": REWIRING}
+    native, plain = agents(double=True, policy=settings)
+    train_both(native, plain, 40)
+    assert_native(native)
+    assert difference(native, plain) < 1e-10
+
+
+def test_losses_and_counts_are_logged_as_ever(any_extractor: None) -> None:
+    native, plain = agents(double=True, policy={"topology": "static"})
+    for model in (native, plain):
+        seed(0)
+        model.train(4, 32)  # begins the optimizers
+    train_both(native, plain, 6, per_call=6)
+    for name in ("train/critic_loss", "train/actor_loss", "train/n_updates", "train/learning_rate"):
+        expected = plain.logger.name_to_value[name]
+        assert native.logger.name_to_value[name] == pytest.approx(expected, rel=1e-6), name
+
+
+def test_learning_rate_schedules_and_changed_settings(any_extractor: None) -> None:
+    native, plain = agents(double=True, policy={"topology": "static"}, learning_rate=lambda left: 0.01 * left)
+    for left in (1.0, 0.5, 0.1):
+        for model in (native, plain):
+            model._current_progress_remaining = left
+            model.tau, model.gamma, model.target_policy_noise, model.target_noise_clip = 0.1 * left, left, left, 0.3
+        train_both(native, plain, 6)
+    assert difference(native, plain) < 1e-10
+
+
+def test_loaded_parameters_and_buffers_are_noticed(any_extractor: None) -> None:
+    """Nothing goes on training what used to be there."""
+    native, plain = agents(double=True, policy={"topology": "static"})
+    other, _ = agents(double=True, policy={"topology": "static"})
+    seed(5)
+    other.train(7, 32)
+    train_both(native, plain, 4)
+    for model in (native, plain):
+        model.set_parameters(copy.deepcopy(other.get_parameters()))
+    train_both(native, plain, 4)
+    assert difference(native, plain) < 1e-10
+    for model in (native, plain):
+        model.critic.qf0[0].weight.data = model.critic.qf0[0].weight.data.clone() * 2
+    train_both(native, plain, 4)
+    assert difference(native, plain) < 1e-10
+    for model in (native, plain):
+        model.replay_buffer = type(model.replay_buffer)(50, model.observation_space, model.action_space, device="cpu")
+        fill(model, 40, seed=3)
+    train_both(native, plain, 4)
+    assert difference(native, plain) < 1e-10
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits_for_any_number_of_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        native, again = agents(policy={"net_arch": [64, 64], "topology": "static"})
+        for model in (native, again):
+            torch.set_num_threads(threads if model is native else 1)
+            seed(1)
+            model.train(20, 300)
+        assert difference(native, again) == 0
+    finally:
+        torch.set_num_threads(before)
+
+
+class Odd(torch.nn.ReLU):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings", "says"),
+    [
+        ({"activation_fn": Odd}, {}, "more than linear layers"),
+        ({"topology": "snfs"}, {}, "works at every step"),
+        ({"backend": "masked"}, {}, "filled matrices"),
+        ({"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}, {}, "neither Adam"),
+        ({"optimizer_kwargs": {"amsgrad": True}}, {}, "amsgrad"),
+        ({"features_extractor_class": DoubleFlatten}, {}, "DoubleFlatten may do more"),
+        ({}, {"target_topology": "capped"}, "hooks"),
+        ({}, {"n_steps": 3}, "NStepReplayBuffer"),
+        (
+            {},
+            {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}},
+            "next obs",
+        ),
+    ],
+)
+def test_what_is_not_eligible_goes_the_ordinary_way_and_says_so_once(
+    policy: dict[str, Any], settings: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kwargs = {**POLICY, **policy}
+    model = DSTD3("SparseMlpPolicy", Still(), buffer_size=100, batch_size=8, seed=0, policy_kwargs=kwargs, **settings)
+    fill(model, 60)
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    said: list[str] = []
+    monkeypatch.setattr(model.logger, "log", said.append)
+    model.policy.to(torch.float64 if "DoubleFlatten" in says else torch.float32)
+    for _ in range(3):
+        model.train(2, 8)
+    assert model._n_updates == 6
+    assert len(said) == 1
+    assert says in said[0]
+    assert says in str(model.why_not_native())
+
+
+def test_stock_td3_is_left_alone() -> None:
+    assert not issubclass(TD3, TrainsNatively)
+
+
+def test_saving_does_not_mind(tmp_path: Any) -> None:
+    native, _ = agents()
+    seed(0)
+    native.train(6, 32)
+    native.save(tmp_path / "agent")
+    loaded = DSTD3.load(tmp_path / "agent", env=DummyVecEnv([Noise]), device="cpu")
+    fill_all(loaded)
+    loaded.set_logger(native.logger)
+    for model in (native, loaded):
+        seed(2)
+        model.train(6, 32)
+    assert difference(native, loaded) == 0
