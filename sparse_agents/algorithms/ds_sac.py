@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from torch import nn
 
 from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
 from sparse_agents.algorithms.run_length import NOT_YET
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin, SparseSACPolicy
+from sparse_agents.training import GradientStep, SACStep, TrainsNatively
 
 DS_SAC_POLICY: Mapping[str, Any] = {**PAPER_POLICY, "optimizer_kwargs": {}, "lambdas": [12.0, 80.0]}
 DENSE_TAU = 0.005
 """SAC's own: what a plain agent made of this one is to average its targets with."""
 
 
-class DSSAC(EndsWithTheRun, SAC):
+class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
     """SAC trained sparse from scratch, its topology evolving.
 
     Stable-Baselines3's SAC with the recipe that Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
@@ -42,6 +45,7 @@ class DSSAC(EndsWithTheRun, SAC):
         kwargs: everything else SAC takes.
     """
 
+    hooks_of_its_own: ClassVar[Mapping[str, int]] = {"critic": 1}
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "SparseMlpPolicy": SparseSACPolicy,
         "MlpPolicy": SparseSACPolicy,
@@ -86,13 +90,34 @@ class DSSAC(EndsWithTheRun, SAC):
         super()._setup_model()
         # SAC averages after every gradient step, for its count starts anew at each call of train(): weights of one
         # make copies of averages, weights of zero leave the targets alone.
-        self.critic.optimizer.register_step_post_hook(lambda *_: self._choose_tau())
+        self.critic.optimizer.register_step_post_hook(lambda *_: self._choose_tau(self._critic_steps()))
 
-    def _choose_tau(self) -> None:
+    def _choose_tau(self, steps: int) -> None:
+        self.tau = 1.0 if steps % self.target_copy_interval == 0 else 0.0
+
+    def _critic_steps(self) -> int:
         policy = self.policy
         assert isinstance(policy, SparsePolicyMixin)
         steps: int = policy.topology_controllers["critic"].steps  # type: ignore[assignment]
-        self.tau = 1.0 if steps % self.target_copy_interval == 0 else 0.0
+        return steps
+
+    def networks_trained(self) -> Mapping[str, nn.Module]:
+        networks: dict[str, nn.Module] = {"actor": self.actor.latent_pi}
+        for name, critic in (("critic", self.critic), ("target critic", self.critic_target)):
+            networks |= {f"{name} {index}": network for index, network in enumerate(critic.q_networks)}
+        return networks
+
+    def other_optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {} if self.ent_coef_optimizer is None else {"entropy coefficient": self.ent_coef_optimizer}
+
+    def native_step(self, batch_size: int) -> GradientStep:
+        return SACStep(self, batch_size)
+
+    def steps_taken_by(self, updates: int) -> Mapping[str, bool]:
+        return {"critic": True, "actor": True}
+
+    def before_native_update(self) -> None:
+        self._choose_tau(self._critic_steps() + 1)
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         try:

@@ -102,10 +102,10 @@ class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
             self.actor.optimizer.register_step_post_hook(lambda *_: self._capped.update(self._capped_tau))
 
     def networks_trained(self) -> Mapping[str, nn.Module]:
-        pairs: dict[str, nn.Module] = {"actor": self.actor.mu, "target actor": self.actor_target.mu}
+        networks: dict[str, nn.Module] = {"actor": self.actor.mu, "target actor": self.actor_target.mu}
         for name, critic in (("critic", self.critic), ("target critic", self.critic_target)):
-            pairs |= {f"{name} {index}": network for index, network in enumerate(critic.q_networks)}
-        return pairs
+            networks |= {f"{name} {index}": network for index, network in enumerate(critic.q_networks)}
+        return networks
 
     def native_step(self, batch_size: int) -> GradientStep:
         return TD3Step(self, batch_size)

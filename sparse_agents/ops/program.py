@@ -48,6 +48,11 @@ class Operation(ctypes.Structure):
         self.alive.append(array)
         return ctypes.addressof(array)
 
+    def point(self, field: str, tensors: Sequence[Tensor]) -> None:
+        """Fill an array of pointers that is part of the struct."""
+        for index, tensor in enumerate(tensors):
+            getattr(self, field)[index] = self._keep(tensor)
+
 
 class Forward(Operation):
     KIND = 0
@@ -103,7 +108,7 @@ class TDTarget(Operation):
     KIND = 5
     _fields_ = [
         ("kind", _I), ("critics", _I), ("rows", _L), ("discount", _D), ("q", _P * MAX_CRITICS), ("reward", _P),
-        ("done", _P), ("timeout", _P), ("discounts", _P), ("target", _P),
+        ("done", _P), ("timeout", _P), ("discounts", _P), ("log_prob", _P), ("entropy", _P), ("target", _P),
     ]  # fmt: skip
     discount: float
 
@@ -134,6 +139,39 @@ class Polyak(Operation):
     KIND = 9
     _fields_ = [("kind", _I), ("tensors", _L), ("tau", _D), ("size", _P), ("online", _P), ("target", _P)]
     tau: float
+
+
+class Gaussian(Operation):
+    KIND = 10
+    _fields_ = [
+        ("kind", _I), ("rows", _L), ("columns", _L), ("parameters", _P), ("noise", _P), ("action", _P),
+        ("log_prob", _P),
+    ]  # fmt: skip
+
+
+class GaussianGradient(Operation):
+    KIND = 11
+    _fields_ = [
+        ("kind", _I), ("critics", _I), ("rows", _L), ("columns", _L), ("grad_stride", _L), ("entropy", _P),
+        ("parameters", _P), ("noise", _P), ("action", _P), ("grad_action", _P * MAX_CRITICS), ("grad", _P),
+    ]  # fmt: skip
+
+
+class Least(Operation):
+    KIND = 12
+    _fields_ = [
+        ("kind", _I), ("critics", _I), ("rows", _L), ("q", _P * MAX_CRITICS), ("grad", _P * MAX_CRITICS),
+        ("log_prob", _P), ("entropy", _P), ("loss", _P),
+    ]  # fmt: skip
+
+
+class Entropy(Operation):
+    KIND = 13
+    _fields_ = [
+        ("kind", _I), ("rows", _L), ("target", _D), ("log_prob", _P), ("logarithm", _P), ("grad", _P),
+        ("coefficient", _P), ("loss", _P),
+    ]  # fmt: skip
+    target: float
 
 
 class Program:

@@ -1,6 +1,7 @@
 """Gradient steps without autograd: one call of the kernel library per update."""
 
 from sparse_agents.training.natively import GradientStep, TrainsNatively
+from sparse_agents.training.sac import SACStep
 from sparse_agents.training.td3 import TD3Step
 
-__all__ = ["GradientStep", "TD3Step", "TrainsNatively"]
+__all__ = ["GradientStep", "SACStep", "TD3Step", "TrainsNatively"]

@@ -19,17 +19,21 @@ from sparse_agents.training.optimizers import why_not as why_not_optimizer
 HOOKS_OF_A_CONTROLLER = 2
 
 
-def why_not(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module]) -> str | None:
+Optimizers = Mapping[str, tuple[torch.optim.Optimizer | None, int]]
+
+
+def why_not(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optimizers: Optimizers) -> str | None:
     """What keeps an agent from being trained by a native step, or None.
 
     Args:
         model: the agent.
         networks: those that its update runs, by name.
+        optimizers: with the number of hooks on each one's step that are accounted for.
     """
-    return next((reason for reason in _reasons(model, networks)), None)
+    return next((reason for reason in _reasons(model, networks, optimizers)), None)
 
 
-def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module]) -> Iterator[str]:
+def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optimizers: Optimizers) -> Iterator[str]:
     if library() is None:
         yield "there are no kernels"
     if model.device.type != "cpu":
@@ -38,6 +42,8 @@ def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module]) -> It
     if not isinstance(policy, SparsePolicyMixin) or type(policy) not in CLASSES.values():
         yield f"{type(policy).__name__} is not one of sparse_agents.policies"
         return
+    if model.use_sde:
+        yield "it explores by gSDE"
     yield from _about_observations(model)
     yield from _about_replay(model)
     for name, network in networks.items():
@@ -48,9 +54,12 @@ def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module]) -> It
             yield f"connections of {name} rest"
         elif any(not p.requires_grad for p in network.parameters()) and "target" not in name:
             yield f"parameters of {name} are frozen"
-    for name, optimizer in policy.optimizers().items():
-        assert isinstance(optimizer, torch.optim.Optimizer)
-        reason = why_not_optimizer(optimizer, HOOKS_OF_A_CONTROLLER)
+    kinds = {p.dtype for o, _ in optimizers.values() if o for group in o.param_groups for p in group["params"]}
+    if len(kinds) > 1:
+        yield f"its parameters are of several types, {', '.join(map(str, kinds))}"
+    for name, (optimizer, hooks) in optimizers.items():
+        assert optimizer is not None
+        reason = why_not_optimizer(optimizer, hooks)
         if reason:
             yield f"{reason}, the {name}'s"
     for name, controller in policy.topology_controllers.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -13,8 +13,10 @@ from torch import nn
 from sparse_agents.control import TopologyController
 from sparse_agents.nn import sparse_layers
 from sparse_agents.policies import SparsePolicyMixin
-from sparse_agents.training.eligibility import why_not
+from sparse_agents.training.eligibility import HOOKS_OF_A_CONTROLLER, why_not
 from sparse_agents.training.optimizers import has_begun
+
+COUNTED_ALREADY = ("train/n_updates", "train/learning_rate")
 
 
 class GradientStep(Protocol):
@@ -35,6 +37,8 @@ class TrainsNatively(OffPolicyAlgorithm):
     everything where :meth:`why_not_native` gives a reason.
     """
 
+    hooks_of_its_own: ClassVar[Mapping[str, int]] = {}
+    """On the optimizers' steps, by network, that are nobody's but the algorithm's."""
     _compiled: Compiled | None = None
     _told = False
 
@@ -50,17 +54,30 @@ class TrainsNatively(OffPolicyAlgorithm):
         """Whether each network's optimizer takes a step in the ``updates``-th update."""
         raise NotImplementedError
 
+    def other_optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """That take a step in every update, beside those of the policy's networks."""
+        return {}
+
+    def before_native_update(self) -> None:
+        """What the algorithm's own hooks would have done."""
+
     def why_not_native(self) -> str | None:
         """What keeps the agent from being trained natively, in words, or None."""
-        return why_not(self, self.networks_trained())
+        policy = self.policy
+        if not isinstance(policy, SparsePolicyMixin):
+            return f"{type(policy).__name__} is not sparse"
+        hooks = {name: HOOKS_OF_A_CONTROLLER + self.hooks_of_its_own.get(name, 0) for name in policy.optimizers()}
+        optimizers = {**policy.optimizers(), **self.other_optimizers()}
+        return why_not(self, self.networks_trained(), {name: (o, hooks.get(name, 0)) for name, o in optimizers.items()})
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         compiled = self._current(batch_size)
-        if compiled.step is None:
+        if compiled.reason is not None:
             super().train(gradient_steps, batch_size)
             return
         self._update_learning_rate(list(compiled.optimizers.values()))
-        compiled.step.configure()
+        if compiled.step is not None:
+            compiled.step.configure()
         logged: dict[str, list[float]] = defaultdict(list)
         for _ in range(gradient_steps):
             for name, value in self._update(batch_size).items():
@@ -75,25 +92,25 @@ class TrainsNatively(OffPolicyAlgorithm):
         controllers = [self._controllers()[name] for name, steps in stepping.items() if steps]
         compiled = self._compiled
         assert compiled is not None
-        if all(controller.quiet for controller in controllers):
-            if compiled.step is None:
-                compiled = self._current(batch_size)
-            if compiled.step is not None:
-                self._n_updates += 1
-                losses = compiled.step.run(self._n_updates)
-                for controller in controllers:
-                    controller.advance()
-                return losses
+        if compiled.step is None:
+            compiled = self._current(batch_size)
+        if compiled.step is not None and all(controller.quiet for controller in controllers):
+            self._n_updates += 1
+            self.before_native_update()
+            losses = compiled.step.run(self._n_updates)
+            for controller in controllers:
+                controller.advance()
+            return losses
         super().train(1, batch_size)
         compiled.step = None  # tensors may lie elsewhere
         values = self.logger.name_to_value
-        return {name: values[name] for name in values if name.startswith("train/") and "loss" in name}
+        return {name: values[name] for name in values if name.startswith("train/") and name not in COUNTED_ALREADY}
 
     def _current(self, batch_size: int) -> Compiled:
         """The step for the tensors as they lie now, made anew where they have moved."""
         compiled = self._compiled
         if compiled is None or not compiled.fits(self, batch_size):
-            compiled = self._compiled = Compiled(self, batch_size)
+            compiled = self._compiled = Compiled(self, batch_size, self.other_optimizers())
             reason = compiled.reason = self.why_not_native()
             if reason is not None and not self._told:
                 self._told = True
@@ -120,12 +137,13 @@ class Compiled:
         reason: why there is none at all.
     """
 
-    def __init__(self, model: OffPolicyAlgorithm, batch_size: int) -> None:
+    def __init__(self, model: OffPolicyAlgorithm, batch_size: int, others: Mapping[str, torch.optim.Optimizer]) -> None:
         policy = model.policy
         assert isinstance(policy, SparsePolicyMixin)
         self.step: GradientStep | None = None
         self.reason: str | None = None
-        self.optimizers: dict[str, torch.optim.Optimizer] = {n: o for n, o in policy.optimizers().items() if o}
+        own: dict[str, torch.optim.Optimizer] = {n: o for n, o in policy.optimizers().items() if o}
+        self.optimizers = {**own, **others}
         self._parameters = list(policy.parameters())
         self._topologies = list({layer.topology: None for layer in sparse_layers(policy).values()})
         self._signature = self._where(model, batch_size)

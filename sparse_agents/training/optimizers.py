@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparse_agents.ops.program import Adam, Polyak
 
 
-def adam_step(optimizer: torch.optim.Optimizer, gradients: Mapping[nn.Parameter, Tensor]) -> Adam:
+def adam_step(optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor]) -> Adam:
     """A step of Adam or AdamW that has taken one already: on the optimizer's own state, which stays true."""
     (group,) = optimizer.param_groups
-    parameters: list[nn.Parameter] = group["params"]
+    parameters: list[Tensor] = group["params"]
     states = [optimizer.state[p] for p in parameters]
     operation: Adam = Adam.of(
         decoupled=int(isinstance(optimizer, torch.optim.AdamW) or group.get("decoupled_weight_decay", False)),

@@ -8,36 +8,51 @@ import torch
 from torch import Tensor, nn
 
 from sparse_agents.nn import SparseSequential
+from sparse_agents.nn.sequential import Stretch
 from sparse_agents.ops import NativeNetwork
 from sparse_agents.ops.program import Backward, Forward
+from sparse_agents.topology import Edges
 
 
 class Network:
     """A chain of layers at one moment: compiled, with its parameters and room for their gradients.
 
     Args:
-        module: all of it linear layers and activations, see :meth:`SparseSequential.stretch`.
+        edges: of its layers.
+        activations: after each of them.
+        weights: in slot order.
+        biases: None where there is none.
         gradients: whether they will be wanted.
     """
 
-    def __init__(self, module: SparseSequential, gradients: bool = False) -> None:
-        stretch = module.stretch()
-        assert stretch is not None
-        self.weights: list[nn.Parameter] = [layer.weight for layer in stretch.layers]  # type: ignore[misc]
-        self.biases: list[nn.Parameter | None] = [layer.bias for layer in stretch.layers]
-        chain = stretch.chain()
+    def __init__(
+        self, edges: Sequence[Edges], activations: Sequence[str], weights: Sequence[Tensor],
+        biases: Sequence[Tensor | None], gradients: bool = False,
+    ) -> None:  # fmt: skip
+        self.weights, self.biases = list(weights), list(biases)
         self.dtype = self.weights[0].dtype
-        native = chain.native(torch.empty(1, chain.edges[0].shape[1], dtype=self.dtype))
-        assert native is not None
-        self.native: NativeNetwork = native
-        self.gradients = {p: torch.empty_like(p) for p in self.parameters()} if gradients else {}
+        self.native = NativeNetwork(edges, activations, self.dtype)
+        held = [p for p in (*self.weights, *self.biases) if p is not None]
+        self.gradients = {p: torch.empty_like(p) for p in held} if gradients else {}
 
-    def parameters(self) -> list[nn.Parameter]:
-        return [p for p in (*self.weights, *self.biases) if p is not None]
+    @classmethod
+    def of(cls, module: nn.Module, gradients: bool = False) -> Network:
+        """All of it linear layers and activations, see :meth:`SparseSequential.stretch`."""
+        stretch = stretch_of(module)
+        chain = stretch.chain()
+        weights, biases = ([getattr(layer, name) for layer in stretch.layers] for name in ("weight", "bias"))
+        return cls(chain.edges, chain.activations, weights, biases, gradients)
 
     @property
     def out_features(self) -> int:
         return self.native.out_features
+
+
+def stretch_of(module: nn.Module) -> Stretch:
+    assert isinstance(module, SparseSequential)
+    stretch = module.stretch()
+    assert stretch is not None
+    return stretch
 
 
 class Room:

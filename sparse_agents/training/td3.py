@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
-from torch import Tensor, nn
 
-from sparse_agents.nn import SparseSequential
-from sparse_agents.ops.program import Copy, Mean, Operation, Program, SmoothedAction, TDError, TDTarget
+from sparse_agents.ops.program import Copy, Mean, Operation, Program, SmoothedAction
+from sparse_agents.training.critics import all_gradients, bootstrap, critic_networks, fit
 from sparse_agents.training.optimizers import adam_step, polyak_average
 from sparse_agents.training.passes import Network, Pass, Room
 from sparse_agents.training.replay import Minibatch
@@ -28,60 +25,36 @@ class TD3Step:
         buffer = model.replay_buffer
         assert isinstance(buffer, ReplayBuffer)
         self._model = model
-        actor, critics = Network(_mu(model.actor), gradients=True), _critics(model.critic, gradients=True)
-        self.minibatch = Minibatch(buffer, batch, actor.dtype)
+        actor, critics = Network.of(model.actor.mu, gradients=True), critic_networks(model.critic, gradients=True)
+        self.minibatch = data = Minibatch(buffer, batch, actor.dtype)
         self._rooms = [Room([actor, *critics], batch) for _ in range(2)]
-        self._noise = torch.empty(batch, self.minibatch.action_dim)
+        self._noise = torch.empty(batch, data.action_dim)
         self._critic_loss, self._actor_loss = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
-        self._critic_adam = adam_step(model.critic.optimizer, _merged(critics))
+        self._critic_adam = adam_step(model.critic.optimizer, all_gradients(critics))
         self._actor_adam = adam_step(model.actor.optimizer, actor.gradients)
-        online, target = ([*m.critic.parameters(), *m.actor.parameters()] for m in (_Online(model), _Target(model)))
+        online = [*model.critic.parameters(), *model.actor.parameters()]
+        target = [*model.critic_target.parameters(), *model.actor_target.parameters()]
         self._polyak = polyak_average(online, target, model.tau)
-        target_operations, targets = self._targets(model)
-        critic_operations = self._update_critics(critics, targets)
-        always = [self.minibatch.gather(), *target_operations, *critic_operations]
+        smoothing = self._smoothed(Network.of(model.actor_target.mu))
+        bootstrapping, self._target, targets = bootstrap(data, critic_networks(model.critic_target))
+        fitting = fit(data, critics, self._rooms[0], targets, 1.0, self._critic_loss)
+        always = [data.gather(), *smoothing, *bootstrapping, *fitting, self._critic_adam]
         self._critics_alone = Program(always, actor.dtype)
         self._with_actor = Program([*always, *self._update_actor(actor, critics[0])], actor.dtype)
 
-    def _targets(self, model: TD3) -> tuple[list[Operation], Tensor]:
-        """What the critics are to say, by clipped double-Q learning with smoothed target actions."""
+    def _smoothed(self, actor: Network) -> list[Operation]:
+        """The target actions (section 5.3), into ``next_transitions``."""
         data = self.minibatch
-        actor = Pass(Network(_mu(model.actor_target)), data.batch)
-        critics = [Pass(network, data.batch) for network in _critics(model.critic_target)]
-        targets = torch.empty_like(data.rewards)
+        run = Pass(actor, data.batch)
         self._smoothing: SmoothedAction = SmoothedAction.of(
             rows=data.batch,
             columns=data.action_dim,
             out_stride=data.next_transitions.shape[1],
-            action=actor.output,
+            action=run.output,
             noise=self._noise,
             out=data.next_transitions[:, data.observation_dim :],
         )
-        self._target: TDTarget = TDTarget.of(
-            critics=len(critics),
-            rows=data.batch,
-            reward=data.rewards,
-            done=data.dones,
-            timeout=data.timeouts,
-            target=targets,
-        )
-        for index, critic in enumerate(critics):
-            self._target.q[index] = critic.output.data_ptr()
-        self._target.alive += critics
-        forwards = [critic.forward(data.next_transitions) for critic in critics]
-        return [actor.forward(data.next_observations), self._smoothing, *forwards, self._target], targets
-
-    def _update_critics(self, critics: list[Network], targets: Tensor) -> list[Operation]:
-        data = self.minibatch
-        operations: list[Operation] = []
-        for network in critics:
-            run = Pass(network, data.batch, self._rooms[0])
-            grad = torch.empty_like(run.output)
-            error: TDError = TDError.of(
-                rows=data.batch, scale=1.0, q=run.output, target=targets, grad=grad, loss=self._critic_loss
-            )
-            operations += [run.forward(data.transitions), error, run.backward(grad)]
-        return [*operations, self._critic_adam]
+        return [run.forward(data.next_observations), self._smoothing]
 
     def _update_actor(self, network: Network, first_critic: Network) -> list[Operation]:
         """By the first critic's gradient, of whose weights none is wanted; the critics' data is used up by now."""
@@ -136,28 +109,3 @@ class TD3Step:
         (self._with_actor if with_actor else self._critics_alone).run()
         losses = {"train/critic_loss": float(self._critic_loss)}
         return {**losses, "train/actor_loss": float(self._actor_loss)} if with_actor else losses
-
-
-class _Online:
-    def __init__(self, model: TD3) -> None:
-        self.actor, self.critic = model.actor, model.critic
-
-
-class _Target:
-    def __init__(self, model: TD3) -> None:
-        self.actor, self.critic = model.actor_target, model.critic_target
-
-
-def _mu(actor: nn.Module) -> SparseSequential:
-    mu = actor.get_submodule("mu")
-    assert isinstance(mu, SparseSequential)
-    return mu
-
-
-def _critics(critic: nn.Module, gradients: bool = False) -> list[Network]:
-    found = [module for name, module in critic.named_children() if name.startswith("qf")]
-    return [Network(module, gradients) for module in found if isinstance(module, SparseSequential)]
-
-
-def _merged(networks: list[Network]) -> Mapping[nn.Parameter, Tensor]:
-    return {parameter: gradient for network in networks for parameter, gradient in network.gradients.items()}

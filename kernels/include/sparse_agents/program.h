@@ -21,7 +21,11 @@ typedef enum {
   SA_TD_ERROR = 6,
   SA_MEAN = 7,
   SA_ADAM = 8,
-  SA_POLYAK = 9
+  SA_POLYAK = 9,
+  SA_GAUSSIAN = 10,
+  SA_GAUSSIAN_GRADIENT = 11,
+  SA_LEAST = 12,
+  SA_ENTROPY = 13
 } sa_operation_kind;
 
 typedef struct {
@@ -89,14 +93,15 @@ typedef struct {
 
 #define SA_MAX_CRITICS 16
 
-// target = reward + (1 - done (1 - timeout)) discount min over critics q. timeout and discounts (one per
-// row, in place of discount) may be NULL.
+// target = reward + (1 - done (1 - timeout)) discount (min over critics q - entropy log_prob). timeout,
+// discounts (one per row, in place of discount) and log_prob may be NULL.
 typedef struct {
   int32_t kind, critics;
   int64_t rows;
   double discount;
   const void *q[SA_MAX_CRITICS];
-  const void *reward, *done, *timeout, *discounts;
+  const void *reward, *done, *timeout, *discounts, *log_prob;
+  const double *entropy;
   void *target;
 } sa_td_target;
 
@@ -141,6 +146,47 @@ typedef struct {
   const void *const *online;
   void *const *target;
 } sa_polyak;
+
+// A Gaussian squashed by tanh (Haarnoja et al. 2018, appendix C): parameters are [rows, 2 columns], means,
+// then logarithms of the standard deviations, which are clamped to [-20, 2]. action = tanh(mean + std noise).
+typedef struct {
+  int32_t kind;
+  int64_t rows, columns;
+  const void *parameters, *noise;
+  void *action, *log_prob;
+} sa_gaussian;
+
+// The gradient by those parameters of entropy mean log_prob and of what has, by the action, the gradient that
+// is the sum of several grad_action; these have rows grad_stride apart.
+typedef struct {
+  int32_t kind, critics;
+  int64_t rows, columns, grad_stride;
+  const double *entropy;
+  const void *parameters, *noise, *action;
+  const void *grad_action[SA_MAX_CRITICS];
+  void *grad;
+} sa_gaussian_gradient;
+
+// loss += mean(entropy log_prob - min over critics q), and grad[c] its gradient by q[c].
+typedef struct {
+  int32_t kind, critics;
+  int64_t rows;
+  const void *q[SA_MAX_CRITICS];
+  void *grad[SA_MAX_CRITICS];
+  const void *log_prob;
+  const double *entropy;
+  double *loss;
+} sa_least;
+
+// The entropy coefficient exp(logarithm), and of loss = -logarithm mean(log_prob + target) value and gradient.
+typedef struct {
+  int32_t kind;
+  int64_t rows;
+  double target;
+  const void *log_prob, *logarithm;
+  void *grad;
+  double *coefficient, *loss;
+} sa_entropy;
 
 // One operation after the other; stops at the first that fails.
 sa_status sa_program_run(const sa_operation *const *operations, int64_t count, int32_t dtype,

@@ -1,0 +1,57 @@
+"""What TD3 and SAC have in common: several critics, their targets, and the gradient they give an actor's action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.ops.program import Operation, TDError, TDTarget
+from sparse_agents.training.passes import Network, Pass, Room
+from sparse_agents.training.replay import Minibatch
+
+
+def critic_networks(critic: nn.Module, gradients: bool = False) -> list[Network]:
+    """Of a ``ContinuousCritic`` of Stable-Baselines3."""
+    return [Network.of(module, gradients) for name, module in critic.named_children() if name.startswith("qf")]
+
+
+def all_gradients(networks: Sequence[Network]) -> Mapping[Tensor, Tensor]:
+    """By parameter."""
+    return {parameter: gradient for network in networks for parameter, gradient in network.gradients.items()}
+
+
+def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tuple[list[Operation], TDTarget, Tensor]:
+    """What the critics are to say of the minibatch, from ``data.next_transitions``.
+
+    Returns:
+        The operations, the last of which holds the discount, and where the result will be.
+    """
+    passes = [Pass(network, data.batch) for network in targets]
+    result = torch.empty_like(data.rewards)
+    target: TDTarget = TDTarget.of(
+        critics=len(passes),
+        rows=data.batch,
+        reward=data.rewards,
+        done=data.dones,
+        timeout=data.timeouts,
+        target=result,
+        **entropy,
+    )
+    target.point("q", [one.output for one in passes])
+    return [*(one.forward(data.next_transitions) for one in passes), target], target, result
+
+
+def fit(
+    data: Minibatch, critics: Sequence[Network], room: Room, targets: Tensor, scale: float, loss: Tensor
+) -> list[Operation]:
+    """The gradients of ``scale`` times the mean squared error, summed over critics."""
+    operations: list[Operation] = []
+    for network in critics:
+        run = Pass(network, data.batch, room)
+        grad = torch.empty_like(run.output)
+        error: TDError = TDError.of(rows=data.batch, scale=scale, q=run.output, target=targets, grad=grad, loss=loss)
+        operations += [run.forward(data.transitions), error, run.backward(grad)]
+    return operations

@@ -1,0 +1,88 @@
+"""SAC trained natively is SAC trained by Stable-Baselines3, on the same minibatches and noise."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from twins import POLICY, REWIRING, agents, assert_native, difference, seed, train_both
+
+from sparse_agents import DSSAC
+
+
+@pytest.mark.parametrize("rule", ["set", "rigl", "static"])
+@pytest.mark.parametrize("ent_coef", ["auto", 0.2])
+def test_a_thousand_updates_with_rewiring(rule: str, ent_coef: Any, any_extractor: None) -> None:
+    policy = {"topology": rule, "topology_kwargs": {} if rule == "static" else REWIRING}
+    native, plain = agents(DSSAC, double=True, policy=policy, ent_coef=ent_coef, target_copy_interval=30)
+    before = native.critic.qf0[0].topology.edges
+    train_both(native, plain, 1000, per_call=10)
+    assert_native(native)
+    assert native._n_updates == plain._n_updates == 1000
+    assert native.critic.qf0[0].topology.edges.same_as(before) == (rule == "static")
+    assert difference(native, plain) < 1e-9
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+@pytest.mark.parametrize("ent_coef", ["auto_0.1", 0.5])
+def test_one_update_at_a_time_in_float32(n_envs: int, ent_coef: Any) -> None:
+    native, plain = agents(DSSAC, n_envs=n_envs, policy={"topology_kwargs": REWIRING}, ent_coef=ent_coef, gamma=0.9)
+    for update in range(30):
+        plain.set_parameters(copy.deepcopy(native.get_parameters()))
+        if native.log_ent_coef is not None:
+            plain.log_ent_coef.data.copy_(native.log_ent_coef)
+        train_both(native, plain, 1)
+        assert difference(native, plain) < 5e-6, update
+    assert_native(native)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"optimizer_kwargs": {"weight_decay": 0.1}},
+        {"activation_fn": torch.nn.Tanh},
+        {"net_arch": {"pi": [8], "qf": [30, 20, 10]}, "n_critics": 3, "dense_output": False},
+        {"dense_output": True},
+        {"dense_output": False},
+        {"sparsity": {"actor": 0.5, "critic": 0.8}},
+    ],
+    ids=["decay", "tanh", "three critics of other sizes", "dense outputs", "sparse outputs", "by network"],
+)
+def test_settings_are_honoured(policy: dict[str, Any], any_extractor: None) -> None:
+    native, plain = agents(DSSAC, double=True, policy={**policy, "topology_kwargs": REWIRING}, ent_coef="auto")
+    train_both(native, plain, 40)
+    assert_native(native)
+    assert difference(native, plain) < 1e-10
+
+
+def test_standard_deviations_at_their_bounds_get_no_gradient(any_extractor: None) -> None:
+    """torch's clamp passes gradients inside its bounds and on them, not beyond. With a standard deviation of e⁻²⁰ torch
+    itself loses half its digits in action - mean."""
+    native, plain = agents(DSSAC, double=True, policy={"topology": "static"})
+    for model in (native, plain):
+        model.actor.log_std.bias.data = torch.tensor([-25.0, 3.0, 0.0], dtype=torch.float64)
+    train_both(native, plain, 20)
+    assert difference(native, plain) < 1e-8
+
+
+def test_losses_and_counts_are_logged_as_ever(any_extractor: None) -> None:
+    native, plain = agents(DSSAC, double=True, policy={"topology": "static"}, ent_coef="auto")
+    for model in (native, plain):
+        seed(0)
+        model.train(4, 32)
+    train_both(native, plain, 6, per_call=6)
+    for name in ("critic_loss", "actor_loss", "ent_coef", "ent_coef_loss", "n_updates", "learning_rate"):
+        expected = plain.logger.name_to_value[f"train/{name}"]
+        assert native.logger.name_to_value[f"train/{name}"] == pytest.approx(expected, rel=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"), [({"use_sde": True}, "gSDE"), ({"policy": {**POLICY, "net_arch": []}}, "actor is more")]
+)
+def test_what_is_not_eligible(settings: dict[str, Any], says: str) -> None:
+    model, _ = agents(DSSAC, **settings)
+    assert says in model.why_not_native()
+    model.train(3, 32)
+    assert model._n_updates == 3
