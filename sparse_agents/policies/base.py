@@ -88,6 +88,7 @@ class SparsePolicyMixin:
             of its own for reinforcement learning goes before it, and so does ``schedule="itop"``.
     """
 
+    training: bool
     topology_controllers: nn.ModuleDict
     bypasses_optimizer: ClassVar[str] = ""
     """Why no optimizer step tells of every change of the weights; such a policy keeps its topology."""
@@ -153,6 +154,11 @@ class SparsePolicyMixin:
     def sparse_options(self) -> Mapping[str, Any]:
         """Our part of ``policy_kwargs``, as it was given or is by default."""
         return self._sparse_kwargs
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Stable-Baselines3 sets it at every step, and going through all modules takes longer than acting."""
+        if mode != self.training:
+            super().set_training_mode(mode)  # type: ignore[misc]
 
     @staticmethod
     def parameters_changed(model: Any) -> None:
