@@ -46,5 +46,7 @@ def _but(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def _merged(settings: dict[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     timing = {name: ours[name] for name in ("update_interval", "drop_fraction") if name in ours}
     policy = {name: ours[name] for name in ("sparsity", "topology") if name in ours}
+    if "sparsity" in ours:
+        policy["dense_output"] = False  # dense outputs alone can be more than a high sparsity leaves a small network
     kwargs = {**settings.get("policy_kwargs", {}), **policy, "topology_kwargs": timing}
     return {**settings, "policy_kwargs": kwargs}

@@ -86,6 +86,7 @@ def test_the_search_space_makes_agents() -> None:
     settings = sample_sparse(lambda *_: {"gamma": 0.9, "policy_kwargs": {"net_arch": [16, 16]}})(Trial(), 1, 1, {})
     assert settings["policy_kwargs"] == {
         "net_arch": [16, 16],
+        "dense_output": False,
         "sparsity": 0.5,
         "topology": "static",
         "topology_kwargs": {"update_interval": 250, "drop_fraction": 0.05},
