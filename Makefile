@@ -25,7 +25,7 @@ train: install
 	$(BIN)/python scripts/train.py --quick-start --n-timesteps $(TRAIN_STEPS)
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 slow: install
 	$(BIN)/python -m pytest -m slow || test $$? -eq 5  # 5: there are none

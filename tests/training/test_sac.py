@@ -11,9 +11,13 @@ from twins import POLICY, REWIRING, agents, assert_native, difference, seed, tra
 
 from sparse_agents import DSSAC
 
+SLOWER = [("rigl", "auto"), ("static", "auto"), ("set", 0.2), ("rigl", 0.2)]
 
-@pytest.mark.parametrize("rule", ["set", "rigl", "static"])
-@pytest.mark.parametrize("ent_coef", ["auto", 0.2])
+
+@pytest.mark.parametrize(
+    ("rule", "ent_coef"),
+    [("set", "auto"), ("static", 0.2), *(pytest.param(*c, marks=pytest.mark.slow) for c in SLOWER)],
+)
 def test_a_thousand_updates_with_rewiring(rule: str, ent_coef: Any, any_extractor: None) -> None:
     policy = {"topology": rule, "topology_kwargs": {} if rule == "static" else REWIRING}
     native, plain = agents(DSSAC, double=True, policy=policy, ent_coef=ent_coef, target_copy_interval=30)

@@ -16,9 +16,13 @@ from twins import POLICY, REWIRING, agents, assert_native, difference, fill_all,
 from sparse_agents import DSTD3
 from sparse_agents.training.natively import TrainsNatively
 
+SLOWER = [("set", 1), ("rigl", 10), ("static", 1), ("static", 10)]
 
-@pytest.mark.parametrize("rule", ["set", "rigl", "static"])
-@pytest.mark.parametrize("per_call", [1, 10])
+
+@pytest.mark.parametrize(
+    ("rule", "per_call"),
+    [("set", 10), ("rigl", 1), *(pytest.param(*c, marks=pytest.mark.slow) for c in SLOWER)],
+)
 def test_a_thousand_updates_with_rewiring(rule: str, per_call: int, any_extractor: None) -> None:
     policy = {"topology": rule, "topology_kwargs": {} if rule == "static" else REWIRING}
     native, plain = agents(double=True, policy=policy)
