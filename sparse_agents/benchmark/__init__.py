@@ -1,5 +1,6 @@
 """Benchmarks: contenders side by side in one run."""
 
+from sparse_agents.benchmark.agents import agents, learning
 from sparse_agents.benchmark.crossover import Crossover, crossovers
 from sparse_agents.benchmark.kernels import acting, bare_layers, gradient_steps, networks, single_layers
 from sparse_agents.benchmark.layers import convolutions, lstms
@@ -12,12 +13,14 @@ __all__ = [
     "UpdateMemory",
     "UpdateTime",
     "acting",
+    "agents",
     "alternate",
     "bare_layers",
     "compare",
     "convolutions",
     "crossovers",
     "gradient_steps",
+    "learning",
     "lstms",
     "networks",
     "single_layers",

@@ -29,13 +29,13 @@ class BenchmarkArguments:
     """Measure side by side in one run. Run it with nothing else on the machine."""
 
     suite: Positional[str]
-    """kernels: speed relative to dense torch; topology: what the rules' updates cost; layers: convolutions and LSTMs;
-    crossover: the density from which filled matrices are faster"""
+    """kernels: speed relative to dense torch; topology: what the rules' updates cost; agents: gradient steps and steps
+    of learn(); layers: convolutions and LSTMs; crossover: the density from which filled matrices are faster"""
     json: Path | None = None
     """Also write the records to this file."""
     quick: bool = False
-    """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small; layers and
-    crossover: the smallest ones."""
+    """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small; the others:
+    the smallest of theirs."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -92,6 +92,25 @@ def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.Up
     return [*times, *memories]
 
 
+def _agent_suite(quick: bool) -> Sequence[benchmark.Record]:
+    torch.set_num_threads(1)
+    records = list(
+        _with_progress(benchmark.agents() if quick else _agents(), lambda r: f"{r.case} at {r.sparsity:.0%}")
+    )
+    _print(records)
+    return records
+
+
+def _agents() -> Iterator[benchmark.Record]:
+    for algorithm in ("TD3", "SAC"):
+        yield from benchmark.agents(algorithm)
+        yield from benchmark.learning(algorithm)
+    yield from benchmark.agents(batch=100)
+    yield from benchmark.agents(env_id="Humanoid-v5", width=1024, sparsities=(0.9, 0.95), masks=False)
+    torch.set_num_threads(2)
+    yield from benchmark.agents(masks=False)
+
+
 def _layer_suite(quick: bool) -> Sequence[benchmark.Record]:
     torch.set_num_threads(1)
     recurrent = benchmark.lstms(widths=(256,), sparsities=(0.9,)) if quick else benchmark.lstms()
@@ -123,6 +142,7 @@ def _mib(size: int) -> str:
 SUITES: dict[str, Callable[[bool], Sequence[Any]]] = {
     "kernels": _kernel_suite,
     "topology": _topology_suite,
+    "agents": _agent_suite,
     "layers": _layer_suite,
     "crossover": _crossover_suite,
 }
