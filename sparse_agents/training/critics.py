@@ -37,6 +37,7 @@ def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tu
         reward=data.rewards,
         done=data.dones,
         timeout=data.timeouts,
+        discounts=data.discounts,
         target=result,
         **entropy,
     )

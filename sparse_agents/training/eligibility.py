@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
@@ -73,13 +73,8 @@ def _about_observations(model: OffPolicyAlgorithm) -> Iterator[str]:
         yield f"observations are {space}, by {extractor.__name__}"
     elif extractor is not FlattenExtractor:
         yield f"{extractor.__name__} may do more than flatten observations"
-    if model.get_vec_normalize_env() is not None:
-        yield "observations or rewards are normalised"
 
 
 def _about_replay(model: OffPolicyAlgorithm) -> Iterator[str]:
-    buffer = model.replay_buffer
-    if type(buffer) is not ReplayBuffer:
-        yield f"its replay buffer is a {type(buffer).__name__}"
-    elif buffer.optimize_memory_usage:
-        yield "its replay buffer does not store next observations"
+    if type(model.replay_buffer) not in (ReplayBuffer, NStepReplayBuffer):
+        yield f"its replay buffer is a {type(model.replay_buffer).__name__}"

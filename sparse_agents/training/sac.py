@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from stable_baselines3 import SAC
-from stable_baselines3.common.buffers import ReplayBuffer
 
 from sparse_agents.ops.program import Entropy, GaussianGradient, Least, Operation, Program
 from sparse_agents.training.critics import all_gradients, bootstrap, critic_networks, fit
 from sparse_agents.training.gaussian import GaussianActor, Sample
 from sparse_agents.training.optimizers import adam_step, polyak_average
 from sparse_agents.training.passes import Network, Pass, Room
-from sparse_agents.training.replay import Minibatch
+from sparse_agents.training.replay import minibatch_of
 
 
 class SACStep:
@@ -25,12 +24,10 @@ class SACStep:
     """
 
     def __init__(self, model: SAC, batch: int) -> None:
-        buffer = model.replay_buffer
-        assert isinstance(buffer, ReplayBuffer)
         self._model = model
         actor, critics = GaussianActor(model.actor), critic_networks(model.critic, gradients=True)
         network = actor.network
-        self.minibatch = data = Minibatch(buffer, batch, network.dtype)
+        self.minibatch = data = minibatch_of(model, batch, network.dtype)
         self._rooms = [Room([network, *critics], batch) for _ in range(1 + len(critics))]
         self._losses = torch.zeros(3, dtype=torch.float64)
         critic_loss, self._actor_loss, self._entropy_loss = self._losses.split(1)
@@ -46,7 +43,7 @@ class SACStep:
             data, critic_networks(model.critic_target), log_prob=self._then.log_prob, entropy=self._coefficient
         )
         program = [
-            data.gather(),
+            *data.operations(),
             *actor.collect,
             passes[0].forward(data.observations),
             self._now.gaussian(),

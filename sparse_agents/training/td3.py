@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import torch
 from stable_baselines3 import TD3
-from stable_baselines3.common.buffers import ReplayBuffer
 
 from sparse_agents.ops.program import Copy, Mean, Operation, Program, SmoothedAction
 from sparse_agents.training.critics import all_gradients, bootstrap, critic_networks, fit
 from sparse_agents.training.optimizers import adam_step, polyak_average
 from sparse_agents.training.passes import Network, Pass, Room
-from sparse_agents.training.replay import Minibatch
+from sparse_agents.training.replay import minibatch_of
 
 
 class TD3Step:
@@ -22,11 +21,9 @@ class TD3Step:
     """
 
     def __init__(self, model: TD3, batch: int) -> None:
-        buffer = model.replay_buffer
-        assert isinstance(buffer, ReplayBuffer)
         self._model = model
         actor, critics = Network.of(model.actor.mu, gradients=True), critic_networks(model.critic, gradients=True)
-        self.minibatch = data = Minibatch(buffer, batch, actor.dtype)
+        self.minibatch = data = minibatch_of(model, batch, actor.dtype)
         self._rooms = [Room([actor, *critics], batch) for _ in range(2)]
         self._noise = torch.empty(batch, data.action_dim)
         self._critic_loss, self._actor_loss = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
@@ -38,7 +35,7 @@ class TD3Step:
         smoothing = self._smoothed(Network.of(model.actor_target.mu))
         bootstrapping, self._target, targets = bootstrap(data, critic_networks(model.critic_target))
         fitting = fit(data, critics, self._rooms[0], targets, 1.0, self._critic_loss)
-        always = [data.gather(), *smoothing, *bootstrapping, *fitting, self._critic_adam]
+        always = [*data.operations(), *smoothing, *bootstrapping, *fitting, self._critic_adam]
         self._critics_alone = Program(always, actor.dtype)
         self._with_actor = Program([*always, *self._update_actor(actor, critics[0])], actor.dtype)
 

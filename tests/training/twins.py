@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sb3_helpers import DoubleFlatten, Noise
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from sparse_agents import DSTD3
 from sparse_agents.training.natively import TrainsNatively
@@ -18,7 +18,12 @@ REWIRING = {"update_interval": 7, "begin": 3, "drop_fraction": 0.3, "schedule": 
 
 
 def agents(
-    kind: Any = DSTD3, double: bool = False, n_envs: int = 1, policy: dict[str, Any] | None = None, **settings: Any
+    kind: Any = DSTD3,
+    double: bool = False,
+    n_envs: int = 1,
+    policy: dict[str, Any] | None = None,
+    normalize: bool = False,
+    **settings: Any,
 ) -> list[Any]:
     """Two alike, the second of which is to be trained by Stable-Baselines3."""
     made = []
@@ -26,7 +31,10 @@ def agents(
         kwargs = {**POLICY, **(policy or {})}
         if double:
             kwargs["features_extractor_class"] = DoubleFlatten
-        env = DummyVecEnv([Noise] * n_envs)
+        env: VecEnv = DummyVecEnv([Noise] * n_envs)
+        if normalize:
+            env = VecNormalize(env)
+            env.obs_rms.mean, env.obs_rms.var = env.obs_rms.mean + 0.5, env.obs_rms.var * 4
         shared: dict[str, Any] = {"buffer_size": 700, "batch_size": 32, "seed": 0, "device": "cpu", **settings}
         model = kind("SparseMlpPolicy", env, policy_kwargs=kwargs, **shared)
         fill_all(model)
