@@ -74,12 +74,22 @@ class UnrolledLSTM(nn.Module):
             return y.squeeze(batch_dim), (h.squeeze(1), c.squeeze(1))
         if state is None:
             state = 2 * (x.new_zeros(self.num_layers, x.shape[batch_dim], self.hidden_size),)
+        self._check(x, x.shape[batch_dim], state)
         if x.shape[1 - batch_dim] > 1 and all(layer.backend == "masked" for layer in self._sparse()):
             return self._at_once(x, state)
         if self.batch_first:
             y, state = self._steps(x.transpose(0, 1), state)
             return y.transpose(0, 1), state
         return self._steps(x, state)
+
+    def _check(self, x: Tensor, batch: int, state: State) -> None:
+        """``torch.lstm`` trusts its arguments, and writes beyond them."""
+        expected = (self.num_layers, batch, self.hidden_size)
+        if x.ndim != 3 or x.shape[2] != self.input_size or any(tuple(part.shape) != expected for part in state):
+            raise ValueError(
+                f"A sparse LSTM of {self.input_size} inputs got {tuple(x.shape)}, and states of "
+                f"{[tuple(part.shape) for part in state]} where {expected} are expected."
+            )
 
     def _sparse(self) -> list[SparseLinear]:
         return [layer for layer in self.children() if isinstance(layer, SparseLinear)]

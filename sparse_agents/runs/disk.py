@@ -19,10 +19,13 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     for file in draft.iterdir():
         sync(file)
     sync(draft)
-    if target.exists():
-        shutil.rmtree(target)
+    old = target.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():  # aside, so that no half of it is ever there
+        target.rename(old)
     draft.rename(target)
     sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

@@ -12,7 +12,7 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.monitor import ResultsWriter
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 NOT_STATE = (EnvSpec, ResultsWriter, FunctionType, MethodType, BuiltinFunctionType, type)
 NOT_STATE_TYPES = ("MjModel", "MujocoRenderer")
@@ -80,6 +80,13 @@ def restore_vec_env(env: VecEnv, state: dict[str, Any]) -> None:
         _restore(wrapper, attributes)
     for index, blob in enumerate(state["environments"]):
         env.env_method("restore_environment", blob, indices=[index])
+
+
+def restore_statistics(env: VecEnv, state: dict[str, Any]) -> None:
+    """What normalisation has learned, where environments begin new episodes."""
+    for wrapper, attributes in zip(_wrappers(env), state["wrappers"], strict=True):
+        if isinstance(wrapper, VecNormalize):
+            wrapper.obs_rms, wrapper.ret_rms = attributes["obs_rms"], attributes["ret_rms"]
 
 
 def _wrappers(env: VecEnv) -> Iterator[VecEnvWrapper]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sparse_agents.control import TopologyController
 from sparse_agents.policies import SparsePolicyMixin, attributes_of
-from sparse_agents.runs.environment_state import restore_vec_env, vec_env_state
+from sparse_agents.runs.environment_state import restore_statistics, restore_vec_env, vec_env_state
 
 OF_THIS_RUN = {
     "start_time", "_num_timesteps_at_start", "_total_timesteps", "observation_space", "verbose", "tensorboard_log",
@@ -60,6 +60,10 @@ def restore_run(model: BaseAlgorithm, callbacks: Sequence[BaseCallback], state: 
     if all(blob is not None for blob in state["environment"]["environments"]):
         restore_vec_env(model.env, state["environment"])
     else:  # what ``learn()`` has just got from its new episode counts
+        restore_statistics(model.env, state["environment"])
+        normalize = model.get_vec_normalize_env()
+        if normalize is not None and normalize is model.env:
+            model._last_obs = normalize.normalize_obs(normalize.get_original_obs())
         attributes |= {name: vars(model)[name] for name in OF_THE_EPISODE if name in vars(model)}
     vars(model).update(attributes)
     for distribution, attributes in zip(_exploration(model), state["exploration"], strict=True):

@@ -208,3 +208,19 @@ def test_copies_and_states() -> None:
     other.load_state_dict(network.state_dict())
     assert torch.equal(other(x), expected)
     assert all(isinstance(layer, SparseLinear) for layer in sparse_layers(other).values())
+
+
+@pytest.mark.parametrize("backend", ["csr", "masked"])
+def test_wrong_shapes_are_refused(backend: str) -> None:
+    """torch.lstm itself would write beyond its memory."""
+    network = nn.Sequential(nn.LSTM(INPUTS, HIDDEN, dtype=torch.float64))
+    sparsify(network, sparsity=0.5, backend=backend, seed=0)
+    x, good = inputs(), (inputs(1, BATCH, HIDDEN), inputs(1, BATCH, HIDDEN))
+    for bad in ((1, BATCH - 1, HIDDEN), (2, BATCH, HIDDEN), (1, BATCH, HIDDEN + 1), (1, 1, HIDDEN)):
+        with pytest.raises(ValueError, match="sparse LSTM of 4 inputs"):
+            network[0](x, (good[0], inputs(*bad)))
+        with pytest.raises(ValueError, match="sparse LSTM of 4 inputs"):
+            network[0](x, (inputs(*bad), good[1]))
+    with pytest.raises(ValueError, match="sparse LSTM of 4 inputs"):
+        network[0](inputs(STEPS, BATCH, INPUTS + 1), good)
+    network[0](x, good)

@@ -168,6 +168,22 @@ class OutOfReach(gym.Wrapper):
 gym.register("OutOfReach-v0", lambda **kwargs: OutOfReach(gym.make("Pendulum-v1", **kwargs)), max_episode_steps=40)
 
 
+def test_statistics_go_on_where_environments_cannot(tmp_path: Path) -> None:
+    def agent() -> PPO:
+        return PPO("SparseMlpPolicy", normalised("OutOfReach-v0"), n_steps=32, batch_size=16, seed=0, device="cpu")
+
+    model = agent()
+    model.learn(64)
+    path = checkpoint.save(model, tmp_path)
+    assert isinstance(model.env, VecNormalize)
+    count = model.env.obs_rms.count
+    resumed, state = checkpoint.load(path, PPO, normalised("OutOfReach-v0"))
+    assert None in state["environment"]["environments"]
+    resumed.learn(32, callback=Continue(state, []), reset_num_timesteps=False)
+    assert isinstance(resumed.env, VecNormalize)
+    assert resumed.env.obs_rms.count == count + 32
+
+
 def test_out_of_reach_environments_are_saved_between_episodes(tmp_path: Path) -> None:
     CASES["out of reach"] = (TD3, "OutOfReach-v0", 1, OFF_POLICY, None)
     try:
