@@ -11,9 +11,17 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
-from sparse_agents.cli.options import algorithm, import_packages, parse
-from sparse_agents.errors import ConfigurationError
-from sparse_agents.runs import RunFolder, check_environment, checkpoint, evaluate, make_env, with_statistics
+from sparse_agents.cli.options import Literal, algorithm, import_packages, parse
+from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.runs import (
+    Normalization,
+    RunFolder,
+    check_environment,
+    checkpoint,
+    evaluate,
+    make_env,
+    with_statistics,
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,9 @@ def _locate(arguments: EvaluateArguments) -> tuple[Path, str, str, Path | None]:
             path, statistics = folder.final_model, folder.statistics
         settings = folder.read_settings()
         import_packages(settings.get("gym_packages") or ())
+        own = Literal.parse_all(settings.get("hyperparams") or (), "--hyperparams")
+        if Normalization.of(own).wanted and arguments.normalization is None and not statistics.is_file():
+            raise CheckpointError(f"The run normalises observations, and its statistics {statistics} are not there.")
         algo, env_id = arguments.algo or str(settings.get("algo")), arguments.env or folder.env_id
         return path, algo, env_id, arguments.normalization or (statistics if statistics.is_file() else None)
     if not arguments.agent.is_file():

@@ -285,6 +285,8 @@ def _learn(
         print(
             f"The run already has {model.num_timesteps} steps; --n-timesteps {arguments.n_timesteps} asks for no more."
         )
+        if not folder.final_model.is_file():  # killed between its last checkpoint and its end
+            _save_final(model, folder)
         return
     try:
         model.learn(
@@ -298,10 +300,14 @@ def _learn(
         print(f"\nInterrupted at step {model.num_timesteps}; saved {path}.\nContinue with --resume {folder.path}")
         raise
     model.logger.dump(step=model.num_timesteps)  # what was recorded since the last episode
-    model.save(folder.final_model)
-    save_statistics(model, folder.statistics)
+    _save_final(model, folder)
     if arguments.save_replay_buffer and isinstance(model, OffPolicyAlgorithm):
         model.save_replay_buffer(folder.path / "replay_buffer.pkl")
+
+
+def _save_final(model: BaseAlgorithm, folder: RunFolder) -> None:
+    save_statistics(model, folder.statistics)
+    model.save(folder.final_model)
 
 
 def _report(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, normalization: Normalization) -> None:

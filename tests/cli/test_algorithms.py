@@ -142,5 +142,15 @@ def test_normalised_observations_go_with_the_agent(tmp_path: Path) -> None:
     first, second, third = (json.loads(out.stdout)["returns"] for out in (with_folder, with_file, without))
     assert first == second != third
 
+    (folder / "Pendulum-v1.zip").unlink()  # as if killed between the last checkpoint and the end
+    (folder / "Pendulum-v1" / "vecnormalize.pkl").unlink()
+    again = train(tmp_path, "--resume", str(folder))
+    assert again.returncode == 0, again.stderr
+    assert (folder / "Pendulum-v1.zip").is_file()
+    (folder / "Pendulum-v1" / "vecnormalize.pkl").unlink()
+    lost = subprocess.run([*evaluate, str(folder), "--which", "final"], capture_output=True, check=False, text=True)
+    assert lost.returncode == 2
+    assert "its statistics" in lost.stderr
+
     more = train(tmp_path, "--resume", str(folder), "-n", "320")
     assert more.returncode == 0, more.stderr
