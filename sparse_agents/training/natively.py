@@ -16,6 +16,8 @@ from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.training.eligibility import HOOKS_OF_A_CONTROLLER, why_not
 from sparse_agents.training.optimizers import has_begun
 
+COMPILED = ("betas", "eps", "weight_decay")
+"""Adam's settings that a step has as they were when it was compiled; the learning rate it takes anew."""
 COUNTED_ALREADY = ("train/n_updates", "train/learning_rate")
 
 
@@ -144,7 +146,8 @@ class Compiled:
         self.reason: str | None = None
         own: dict[str, torch.optim.Optimizer] = {n: o for n, o in policy.optimizers().items() if o}
         self.optimizers = {**own, **others}
-        self._parameters = list(policy.parameters())
+        stepped = [p for o in self.optimizers.values() for group in o.param_groups for p in group["params"]]
+        self._parameters = list(dict.fromkeys([*policy.parameters(), *stepped]))
         self._topologies = list({layer.topology: None for layer in sparse_layers(policy).values()})
         self._signature = self._where(model, batch_size)
 
@@ -165,5 +168,7 @@ class Compiled:
             *[parameter.data_ptr() for parameter in self._parameters],
             *[id(topology.edges) for topology in self._topologies],
             *[id(optimizer.state) for optimizer in self.optimizers.values()],
+            *[len(optimizer._optimizer_step_pre_hooks) for optimizer in self.optimizers.values()],
             *[len(optimizer._optimizer_step_post_hooks) for optimizer in self.optimizers.values()],
+            *[optimizer.param_groups[0].get(name) for optimizer in self.optimizers.values() for name in COMPILED],
         )

@@ -90,3 +90,15 @@ def test_what_is_not_eligible(settings: dict[str, Any], says: str) -> None:
     assert says in model.why_not_native()
     model.train(3, 32)
     assert model._n_updates == 3
+
+
+def test_changed_optimizers_and_a_replaced_coefficient_are_noticed(any_extractor: None) -> None:
+    native, plain = agents(DSSAC, double=True, policy={"topology": "static"}, ent_coef="auto")
+    train_both(native, plain, 4)
+    for model in (native, plain):
+        model.log_ent_coef.data = model.log_ent_coef.data.clone() - 1
+        for optimizer in (model.actor.optimizer, model.critic.optimizer):
+            optimizer.param_groups[0].update(betas=(0.5, 0.6), weight_decay=0.3, eps=1e-3)
+    train_both(native, plain, 4)
+    assert_native(native)
+    assert difference(native, plain) < 1e-10
