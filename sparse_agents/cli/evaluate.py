@@ -36,8 +36,8 @@ class EvaluateArguments:
     """Environment id; by default the run's own."""
     normalization: Path | None = None
     """Statistics of VecNormalize that belong to a .zip file (vecnormalize.pkl); a run folder has its own."""
-    which: str = "best"
-    """Of a run folder: best or final."""
+    which: str | None = None
+    """Of a run folder: best or final; by default the best where evaluations were made, else the final one."""
     n_eval_episodes: Annotated[int, arg(aliases=["-n"])] = 10
     """Episodes."""
     gym_packages: tuple[str, ...] = ()
@@ -60,6 +60,8 @@ def main(argv: Sequence[str]) -> None:
     check_environment(env_id)
     env = make_env(env_id, arguments.seed)
     if statistics is not None:
+        if not statistics.is_file():
+            raise ConfigurationError(f"--normalization {statistics}: there is no such file.")
         env = with_statistics(env, statistics)
     model = checkpoint.load_model(path, algorithm(algo), env)
     returns, lengths = evaluate(model, env, arguments.n_eval_episodes, deterministic=not arguments.stochastic)
@@ -82,10 +84,10 @@ def _locate(arguments: EvaluateArguments) -> tuple[Path, str, str, Path | None]:
     """Model file, algorithm, environment, and statistics to normalise by."""
     if arguments.agent.is_dir():
         folder = RunFolder.open(arguments.agent)
-        if arguments.which not in ("best", "final"):
+        if arguments.which not in ("best", "final", None):
             raise ConfigurationError(f"--which {arguments.which}: best or final.")
         path, statistics = folder.best_model, folder.best_statistics
-        if arguments.which == "final" or not path.is_file():
+        if arguments.which == "final" or (arguments.which is None and not path.is_file()):
             path, statistics = folder.final_model, folder.statistics
         settings = folder.read_settings()
         import_packages(settings.get("gym_packages") or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,20 +22,23 @@ from tyro.conf import arg
 from sparse_agents.algorithms import NOT_YET, end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.cli.options import Literal, algorithm, import_packages, parse, set_threads
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.runs import (
     CheckpointEvery,
     Continue,
     InterruptBetweenRollouts,
+    Interrupted,
     Normalization,
     RunFolder,
     check_device,
     check_environment,
     check_masks,
     checkpoint,
+    episodes_written,
     evaluate,
     evaluation,
+    goes_back,
     gradient_step_seconds,
     make_env,
     run_logger,
@@ -123,9 +126,9 @@ def main(argv: Sequence[str]) -> None:
         normalization = Normalization.of(_settings(arguments))
         env = normalization.training(_environments(arguments, folder, keep_monitor=True))
         model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
-        folder.trim_monitors(state["episodes"])
+        folder.trim_monitors(episodes_written(state["environment"]))
         print(f"Resuming {folder.path} at step {model.num_timesteps}")
-        if None in state["environment"]["environments"]:
+        if not goes_back(state["environment"]):
             print("The environment's state could not be saved there: a new episode begins, and the run is another one.")
     else:
         arguments = _quick_start(arguments) if arguments.quick_start else arguments
@@ -139,7 +142,7 @@ def main(argv: Sequence[str]) -> None:
         check_masks(kind, env)
         model, state = _build(kind, arguments, given, env, device), None
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
-        folder.write_settings(_saved(arguments), settings)
+        folder.write_settings(_saved(arguments), _without_marks(settings))
         model.set_env(normalization.training(_environments(arguments, folder)))
     _learn(model, folder, arguments, normalization, state)
     _report(model, folder, arguments, normalization)
@@ -207,7 +210,6 @@ def _reopen(given: TrainArguments, argv: Sequence[str]) -> tuple[RunFolder, Trai
                 f"{flag} {getattr(arguments, name)}: the run has {getattr(before, name)}, and a resumed run keeps its "
                 f"settings but {', '.join('--' + n.replace('_', '-') for n in _RESUMED)}. Start a new one."
             )
-    folder.write_arguments(_saved(arguments))
     return folder, arguments
 
 
@@ -231,7 +233,10 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
         "topology_kwargs": topology_kwargs or None,
     }
     policy = {k: v for k, v in policy.items() if v is not None}
-    policy_class = algorithm(arguments.algo).policy_aliases.get(arguments.policy, SparsePolicyMixin)
+    aliases = algorithm(arguments.algo).policy_aliases
+    if arguments.policy not in aliases:
+        raise unknown(f"--policy of {arguments.algo}", arguments.policy, sorted(aliases, reverse=True))
+    policy_class = aliases[arguments.policy]
     if policy and not issubclass(policy_class, SparsePolicyMixin):
         raise ConfigurationError(
             f"--policy {arguments.policy} is dense and takes no {', '.join('--' + k for k in policy)}. "
@@ -246,6 +251,13 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
     if merged:
         settings["policy_kwargs"] = merged
     return {"policy": arguments.policy, **settings}
+
+
+def _without_marks(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """For the user to read: what was given."""
+    policy = {k: v for k, v in settings.get("policy_kwargs", {}).items() if k != "topology_defaults"}
+    others = {k: v for k, v in settings.items() if k != "policy_kwargs"}
+    return {**others, "policy_kwargs": policy} if policy else others
 
 
 def _build(
@@ -281,7 +293,9 @@ def _learn(
     restore = [] if state is None else [Continue(state, callbacks)]
     saving = [checkpoints] if arguments.save_freq > 0 else []
     remaining = arguments.n_timesteps - model.num_timesteps
-    if remaining <= 0:
+    if remaining > 0:
+        folder.write_arguments(_saved(arguments))
+    else:
         print(
             f"The run already has {model.num_timesteps} steps; --n-timesteps {arguments.n_timesteps} asks for no more."
         )
@@ -295,9 +309,12 @@ def _learn(
             reset_num_timesteps=False,
             progress_bar=arguments.progress,
         )
-    except KeyboardInterrupt:
+    except Interrupted:
         path = checkpoint.save(model, folder.checkpoints, callbacks)
         print(f"\nInterrupted at step {model.num_timesteps}; saved {path}.\nContinue with --resume {folder.path}")
+        raise
+    except KeyboardInterrupt:
+        print(f"\nStopped at once, in the middle of things; {folder.path} is as its last checkpoint left it.")
         raise
     model.logger.dump(step=model.num_timesteps)  # what was recorded since the last episode
     _save_final(model, folder)

@@ -47,7 +47,8 @@ def dense_layers(module: nn.Module, exclude: Iterable[str] = ()) -> dict[str, De
 
 def is_dense_layer(module: nn.Module) -> TypeGuard[DenseLayer]:
     """Whether it can be made sparse. Exactly torch's own: a subclass may compute something else."""
-    return type(module) is nn.Linear or (type(module) is nn.Conv2d and convertible(module))
+    known = type(module) is nn.Linear or (type(module) is nn.Conv2d and convertible(module))
+    return known and "weight" in module._parameters  # not where ``weight_norm`` computes it
 
 
 def matrix_shape(layer: DenseLayer) -> tuple[int, int]:
@@ -122,7 +123,7 @@ def densify(module: nn.Module) -> nn.Module:
     if isinstance(dense, SparseLayer):
         return dense.to_dense()
     _swap(dense, {layer: layer.to_dense() for layer in sparse_layers(dense).values()})
-    _roll_up(dense)
+    _swap(dense, {lstm: lstm.rolled_up() for lstm in dense.modules() if isinstance(lstm, UnrolledLSTM)})
     for part in dense.modules():
         if type(part) is SparseSequential:
             part.__class__ = nn.Sequential  # type: ignore[assignment]
@@ -132,18 +133,16 @@ def densify(module: nn.Module) -> nn.Module:
 @contextmanager
 def unrolled(*modules: nn.Module) -> Iterator[None]:
     """Meanwhile every LSTM below them consists of linear layers; those that stay dense are one again after it."""
+    before: dict[nn.Module, nn.Module] = {}
     for module in modules:
-        _swap(module, {lstm: UnrolledLSTM(lstm) for lstm in module.modules() if unrollable(lstm)})
+        made: dict[nn.Module, nn.Module] = {lstm: UnrolledLSTM(lstm) for lstm in module.modules() if unrollable(lstm)}
+        before |= {new: lstm for lstm, new in made.items()}
+        _swap(module, made)
     try:
         yield
     finally:
         for module in modules:
-            _roll_up(module)
-
-
-def _roll_up(module: nn.Module) -> None:
-    dense = [m for m in module.modules() if isinstance(m, UnrolledLSTM) and not sparse_layers(m)]
-    _swap(module, {lstm: lstm.rolled_up() for lstm in dense})
+            _swap(module, {new: lstm for new, lstm in before.items() if not sparse_layers(new)})
 
 
 def _swap(root: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> None:

@@ -76,7 +76,7 @@ class UnrolledLSTM(nn.Module):
             state = 2 * (x.new_zeros(self.num_layers, x.shape[batch_dim], self.hidden_size),)
         self._check(x, x.shape[batch_dim], state)
         if x.shape[1 - batch_dim] > 1 and all(layer.backend == "masked" for layer in self._sparse()):
-            return self._at_once(x, state)
+            return cast("tuple[Tensor, State]", self._at_once(x, state))
         if self.batch_first:
             y, state = self._steps(x.transpose(0, 1), state)
             return y.transpose(0, 1), state
@@ -94,6 +94,7 @@ class UnrolledLSTM(nn.Module):
     def _sparse(self) -> list[SparseLinear]:
         return [layer for layer in self.children() if isinstance(layer, SparseLinear)]
 
+    @torch.compiler.disable  # which would trace torch's LSTM for acting into training
     def _at_once(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         weights: list[Tensor] = []
         for index in range(self.num_layers):
@@ -136,8 +137,10 @@ def _product(layer: SparseLinear | nn.Linear, x: Tensor) -> Tensor:
 
 
 def unrollable(module: nn.Module) -> TypeGuard[nn.LSTM]:
-    """Exactly torch's own, in one direction and without projection."""
-    return type(module) is nn.LSTM and not module.bidirectional and module.proj_size == 0
+    """Exactly torch's own, in one direction and without projection, its matrices being parameters."""
+    if type(module) is not nn.LSTM or module.bidirectional or module.proj_size > 0:
+        return False
+    return all(name in module._parameters for name in module._flat_weights_names)
 
 
 def torch_name(name: str) -> str:

@@ -33,12 +33,14 @@ class SimBaExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Space[Any], width: int = 256, blocks: int = 2) -> None:
-        if not isinstance(observation_space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        encoded = isinstance(observation_space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
+        if not encoded and not (isinstance(observation_space, spaces.Box) and len(observation_space.shape) == 1):
             raise ConfigurationError(
                 f"SimBaExtractor takes observations that are vectors, and these are {observation_space}."
             )
-        if width < 1 or blocks < 1:
-            raise ConfigurationError(f"width={width}, blocks={blocks}: at least 1 of each.")
+        for name, value in (("width", width), ("blocks", blocks)):
+            if not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{name}={value!r}: a whole number, at least 1.")
         super().__init__(observation_space, width)
         embedding = nn.Linear(get_flattened_obs_dim(observation_space), width)
         nn.init.orthogonal_(embedding.weight)

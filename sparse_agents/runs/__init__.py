@@ -1,8 +1,8 @@
 """A training run on disk: its folder, environments, evaluation and checkpoints."""
 
 from sparse_agents.runs import checkpoint
-from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
-from sparse_agents.runs.environment_state import KeepsState
+from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, Interrupted, evaluation
+from sparse_agents.runs.environment_state import KeepsState, episodes_written, goes_back
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.logger import run_logger
@@ -14,6 +14,7 @@ __all__ = [
     "CheckpointEvery",
     "Continue",
     "InterruptBetweenRollouts",
+    "Interrupted",
     "KeepsState",
     "Normalization",
     "RunFolder",
@@ -21,8 +22,10 @@ __all__ = [
     "check_environment",
     "check_masks",
     "checkpoint",
+    "episodes_written",
     "evaluate",
     "evaluation",
+    "goes_back",
     "gradient_step_seconds",
     "make_env",
     "run_logger",

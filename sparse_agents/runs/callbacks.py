@@ -30,7 +30,7 @@ class CheckpointEvery(BaseCallback):
     ``save_freq`` steps.
 
     Args:
-        folder: of the checkpoints.
+        folder: of the checkpoints of this run alone.
         save_freq: environment steps.
         others: the run's other callbacks, whose counters are saved.
     """
@@ -43,6 +43,7 @@ class CheckpointEvery(BaseCallback):
         self._next = 0
 
     def _on_training_start(self) -> None:
+        checkpoint.check_unused(self.folder, self.num_timesteps)
         self._next = (self.num_timesteps // self.save_freq + 1) * self.save_freq
 
     def _on_step(self) -> bool:
@@ -108,8 +109,16 @@ class SeedsEvaluation(BaseCallback):
         return True
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, obeyed at a moment when a run can be saved."""
+
+
 class InterruptBetweenRollouts(BaseCallback):
-    """Ctrl-C takes effect between rollouts, when weights, topology and buffer agree; a second one at once."""
+    """Ctrl-C raises :class:`Interrupted` between rollouts, when weights, topology and buffer agree.
+
+    A second one is obeyed at once, with a KeyboardInterrupt wherever that hits: the agent may be half way through an
+    update then.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +137,7 @@ class InterruptBetweenRollouts(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         if self._asked:
-            raise KeyboardInterrupt
+            raise Interrupted
 
     def _on_training_end(self) -> None:
         self._restore()

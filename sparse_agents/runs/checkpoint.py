@@ -24,10 +24,12 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.her import HerReplayBuffer
 
-from sparse_agents.errors import CheckpointError
+from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.runs import replay_segments
 from sparse_agents.runs.disk import atomic_folder
+from sparse_agents.runs.environment_state import goes_back
 from sparse_agents.runs.replay_segments import Segments
 from sparse_agents.runs.run_state import restore_generators, run_state
 
@@ -56,7 +58,7 @@ def save(model: BaseAlgorithm, folder: Path, callbacks: Sequence[BaseCallback] =
         model.save(draft / "model.zip")
         (draft / "run.pkl").write_bytes(cloudpickle.dumps(state))
         (draft / "state.json").write_text(json.dumps(facts))
-    for old in _all(folder)[:-KEPT]:
+    for old in [*_all(folder)[:-KEPT], *folder.glob("step_*.draft"), *folder.glob("step_*.old")]:
         shutil.rmtree(old)
     replay_segments.forget(folder, {name for path in _all(folder) for name in _segment_names(path)})
     return target
@@ -74,6 +76,16 @@ def latest(folder: Path) -> Path:
     return found[-1]
 
 
+def check_unused(folder: Path, timesteps: int) -> None:
+    """Raises ConfigurationError where checkpoints in ``folder`` are ahead of a run, and so belong to another one."""
+    found = _all(folder)
+    if found and _steps(found[-1]) > timesteps:
+        raise ConfigurationError(
+            f"{folder} has {found[-1].name} already, and this run is at step {timesteps}: give each run a folder of "
+            "its own, or load that checkpoint to go on from it."
+        )
+
+
 def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm, dict[str, Any]]:
     """The agent as it was when the checkpoint was written, and the state that :class:`Continue` puts back in place.
 
@@ -85,14 +97,16 @@ def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm
         if facts["format"] != FORMAT:
             raise ValueError(f"it is of format {facts['format']}, and this version reads {FORMAT}")
         state: dict[str, Any] = pickle.loads((path / "run.pkl").read_bytes())
-        model = load_model(path / "model.zip", algorithm, env, force_reset=None in state["environment"]["environments"])
+        model = load_model(path / "model.zip", algorithm, env, force_reset=not goes_back(state["environment"]))
         buffer = _replay_buffer(model)
         if buffer is not None:
             replay_segments.read(buffer, path.parent, Segments(**facts["replay"]))
             vars(buffer).update(state["buffer"])
+            if not goes_back(state["environment"]):
+                _end_episodes(buffer)
         restore_generators(state)
     except (
-        OSError, EOFError, json.JSONDecodeError, pickle.UnpicklingError, SafetensorError,
+        CheckpointError, OSError, EOFError, json.JSONDecodeError, pickle.UnpicklingError, SafetensorError,
         KeyError, IndexError, ValueError, TypeError, AttributeError, ImportError,
     ) as error:  # fmt: skip
         others = [p.name for p in _all(path.parent) if p != path]
@@ -123,12 +137,30 @@ def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None, force
 
 
 def _all(folder: Path) -> list[Path]:
-    complete = [p for p in folder.glob("step_*") if p.name.removeprefix("step_").isdigit()]
-    return sorted(complete, key=lambda p: int(p.name.removeprefix("step_")))
+    return sorted((p for p in folder.glob("step_*") if p.name.removeprefix("step_").isdigit()), key=_steps)
+
+
+def _steps(path: Path) -> int:
+    return int(path.name.removeprefix("step_"))
 
 
 def _replay_buffer(model: BaseAlgorithm) -> ReplayBuffer | None:
     return model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
+
+
+def _end_episodes(buffer: ReplayBuffer) -> None:
+    """The newest transitions are the last ones of their episodes, for others begin."""
+    if not buffer.full and buffer.pos == 0:
+        return
+    row = buffer.pos - 1
+    if isinstance(buffer, HerReplayBuffer):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The last trajectory in the replay buffer will be truncated")
+            buffer.truncate_last_trajectory()
+    elif buffer.optimize_memory_usage:
+        buffer.dones[row] = True  # as in Stable-Baselines3: it finds the successor in the next row
+    else:
+        buffer.timeouts[row] = buffer.dones[row] == 0
 
 
 def _write_buffer(model: BaseAlgorithm, buffer: ReplayBuffer, folder: Path) -> Segments:

@@ -17,6 +17,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 NOT_STATE = (EnvSpec, ResultsWriter, FunctionType, MethodType, BuiltinFunctionType, type)
 NOT_STATE_TYPES = ("MjModel", "MujocoRenderer")
 """By name, for MuJoCo need not be installed: its model is constant, and its renderer no part of the simulation."""
+EPISODES = ("episode_returns", "episode_lengths", "episode_times", "total_steps")
+"""Attributes of a monitor: of the episodes that are complete."""
 WRAPPED = ("env", "venv", "class_attributes")
 """Attributes of wrappers: what they wrap, which is saved by itself, and where its attributes are found."""
 
@@ -59,6 +61,15 @@ class KeepsState(gym.Wrapper):
         for layer, attributes in zip(self._layers(), saved["attributes"], strict=True):
             _restore(layer, attributes)
 
+    def episodes(self) -> dict[str, Any]:
+        """What its monitor has written down."""
+        return {name: self.get_wrapper_attr(name) for name in EPISODES if self.has_wrapper_attr(name)}
+
+    def restore_episodes(self, episodes: dict[str, Any]) -> None:
+        """Let the monitor go on counting from there."""
+        for name, value in episodes.items():
+            self.set_wrapper_attr(name, value)
+
     def _layers(self) -> Iterator[gym.Env]:
         env: gym.Env = self.env
         while isinstance(env, gym.Wrapper):
@@ -70,20 +81,35 @@ class KeepsState(gym.Wrapper):
 def vec_env_state(env: VecEnv) -> dict[str, Any]:
     """Of every wrapper (normalisation, stacked frames) and every environment, None for those without."""
     kept = all(env.env_is_wrapped(KeepsState))
-    states = env.env_method("environment_state") if kept else [None] * env.num_envs
-    return {"wrappers": [_attributes(wrapper) for wrapper in _wrappers(env)], "environments": states}
+    return {
+        "wrappers": [_attributes(wrapper) for wrapper in _wrappers(env)],
+        "environments": env.env_method("environment_state") if kept else [None] * env.num_envs,
+        "episodes": env.env_method("episodes") if kept else [],
+    }
+
+
+def goes_back(state: dict[str, Any]) -> bool:
+    """Whether :func:`vec_env_state` has a state of every environment; else they begin new episodes."""
+    return None not in state["environments"]
+
+
+def episodes_written(state: dict[str, Any]) -> list[int]:
+    """How many each environment's monitor has written down in :func:`vec_env_state`."""
+    return [len(episodes["episode_returns"]) for episodes in state["episodes"] if episodes]
 
 
 def restore_vec_env(env: VecEnv, state: dict[str, Any]) -> None:
-    """Go back to :func:`vec_env_state`, which has one of every environment."""
+    """Go back to :func:`vec_env_state`, where that :func:`goes_back`."""
     for wrapper, attributes in zip(_wrappers(env), state["wrappers"], strict=True):
         _restore(wrapper, attributes)
     for index, blob in enumerate(state["environments"]):
         env.env_method("restore_environment", blob, indices=[index])
 
 
-def restore_statistics(env: VecEnv, state: dict[str, Any]) -> None:
-    """What normalisation has learned, where environments begin new episodes."""
+def restore_records(env: VecEnv, state: dict[str, Any]) -> None:
+    """What normalisation has learned and monitors have written down, where environments begin new episodes."""
+    for index, episodes in enumerate(state["episodes"]):
+        env.env_method("restore_episodes", episodes, indices=[index])
     for wrapper, attributes in zip(_wrappers(env), state["wrappers"], strict=True):
         if isinstance(wrapper, VecNormalize):
             wrapper.obs_rms, wrapper.ret_rms = attributes["obs_rms"], attributes["ret_rms"]

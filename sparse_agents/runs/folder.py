@@ -100,7 +100,8 @@ class RunFolder:
     def write_arguments(self, args: Mapping[str, Any]) -> None:
         """``args.yml`` alone, at once or not at all."""
         draft = self.settings / "args.yml.draft"
-        draft.write_text(yaml.safe_dump(dict(args), sort_keys=False))
+        for_the_zoo = {"env_kwargs": None}  # rl-zoo's enjoy looks for it
+        draft.write_text(yaml.safe_dump({**for_the_zoo, **args}, sort_keys=False))
         draft.replace(self.settings / "args.yml")
 
     def trim_monitors(self, episodes: Sequence[int]) -> None:

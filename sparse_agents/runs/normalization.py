@@ -15,7 +15,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, sync_envs_nor
 
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 
-OPTIONS = tuple(inspect.signature(VecNormalize).parameters)[1:]
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(VecNormalize).parameters.items()
+    if name not in ("venv", "training")
+}
+"""Of the options."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,10 @@ class Normalization:
             return cls(value, options)
         if not isinstance(value, Mapping):
             raise ConfigurationError(f"normalize={value!r}: True, False, or options such as {{'norm_reward': False}}.")
-        for name in value:
-            if name not in OPTIONS:
-                raise unknown("option in normalize", name, OPTIONS)
-        return cls(True, {**options, **value})
+        options = {**options, **value}
+        for name, option in options.items():
+            _check(name, option)
+        return cls(True, options)
 
     def training(self, env: VecEnv) -> VecEnv:
         """What an agent trains in, which goes on counting.
@@ -70,6 +75,27 @@ class Normalization:
             assert model.env is not None
             sync_envs_normalization(model.env, wrapped)
         return wrapped
+
+
+def _check(name: str, value: Any) -> None:
+    """An option has the kind of value that its default is."""
+    if name not in DEFAULTS:
+        raise unknown("option in normalize", name, DEFAULTS)
+    if isinstance(DEFAULTS[name], bool):
+        good, kind = isinstance(value, bool), "True or False"
+    elif name == "gamma":
+        good, kind = _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"
+    elif isinstance(DEFAULTS[name], float):
+        good, kind = _is_number(value) and value > 0, "a number above 0"
+    else:
+        good = value is None or (isinstance(value, list | tuple) and all(isinstance(key, str) for key in value))
+        kind = "a list of names"
+    if not good:
+        raise ConfigurationError(f"normalize: {name}={value!r} is not {kind}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def save_statistics(model: BaseAlgorithm, path: Path) -> None:

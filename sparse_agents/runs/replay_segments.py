@@ -7,6 +7,7 @@ deleted. So a process can be killed at any moment, and a buffer of gigabytes is 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +27,11 @@ from sparse_agents.runs.disk import sync
 
 FOLDER = "replay"
 MOST = 64
-"""So many segments, and the next checkpoint writes the buffer as one."""
+"""So many segments, and the next checkpoint writes the buffer anew."""
+PIECES = 16
+"""A segment holds at most this part of the buffer, for that much memory is needed to write it,"""
+ROWS = 1000
+"""but always so many rows."""
 APPENDED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 """What a transition leaves behind in its row, to stay as it is."""
 ONLY_APPEND = (ReplayBuffer, DictReplayBuffer, NStepReplayBuffer, HerReplayBuffer)
@@ -64,18 +69,13 @@ def write(buffer: ReplayBuffer, folder: Path, before: Segments | None, added: in
     end = buffer.pos + (buffer.buffer_size if buffer.full else 0)
     names: list[str] = []
     if before is not None and _continues(buffer, before, added):
-        first, end = before.end, before.end + added
+        # The last one once more: a run that was resumed may have ended its episode there.
+        first, end = max(0, before.end - 1), before.end + added
         names = [name for name in before.names if _numbers(name)[1] > end - buffer.buffer_size]
     else:
         first = end - filled
-    if first < end:
-        # With optimize_memory_usage the observation after the last transition is in the next row.
-        rows = np.arange(first, end + int(buffer.optimize_memory_usage)) % buffer.buffer_size
-        path = _unused(folder / FOLDER, first, end)
-        save_file({key: column[rows] for key, column in _columns(buffer).items()}, path)
-        sync(path)
-        sync(path.parent)
-        names.append(path.name)
+    length = max(ROWS, math.ceil(buffer.buffer_size / PIECES))
+    names += [_write_one(buffer, folder, begin, min(begin + length, end)) for begin in range(first, end, length)]
     return Segments(end, buffer.buffer_size, names)
 
 
@@ -99,10 +99,7 @@ def read(buffer: ReplayBuffer, folder: Path, segments: Segments) -> None:
                 values = arrays[key]
                 column[np.arange(first, first + len(values)) % buffer.buffer_size] = values
         except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is damaged: {error}. Every checkpoint that has it in its state.json needs it; remove these to "
-                "resume from one that does not, if there is one."
-            ) from error
+            raise CheckpointError(f"{path} is damaged: {error}.") from error
 
 
 def forget(folder: Path, kept: Collection[str]) -> None:
@@ -117,6 +114,17 @@ def other_state(buffer: ReplayBuffer) -> dict[str, Any]:
     columns = {key.partition("/")[0] for key in _columns(buffer)}
     plain = (int, bool, float, np.ndarray)
     return {name: value for name, value in vars(buffer).items() if isinstance(value, plain) and name not in columns}
+
+
+def _write_one(buffer: ReplayBuffer, folder: Path, first: int, end: int) -> str:
+    """The segment of these transitions; its name."""
+    # With optimize_memory_usage the observation after the last transition is in the next row.
+    rows = np.arange(first, end + int(buffer.optimize_memory_usage)) % buffer.buffer_size
+    path = _unused(folder / FOLDER, first, end)
+    save_file({key: column[rows] for key, column in _columns(buffer).items()}, path)
+    sync(path)
+    sync(path.parent)
+    return path.name
 
 
 def _unused(folder: Path, first: int, end: int) -> Path:

@@ -12,13 +12,12 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from sparse_agents.control import TopologyController
 from sparse_agents.policies import SparsePolicyMixin, attributes_of
-from sparse_agents.runs.environment_state import restore_statistics, restore_vec_env, vec_env_state
+from sparse_agents.runs.environment_state import goes_back, restore_records, restore_vec_env, vec_env_state
 
 OF_THIS_RUN = {
     "start_time", "_num_timesteps_at_start", "_total_timesteps", "observation_space", "verbose", "tensorboard_log",
@@ -31,6 +30,7 @@ LEFT_OUT = ("_last_lstm_states",)
 NOT_STATE = (BaseAlgorithm, BaseCallback, VecEnv, Logger, FunctionType, MethodType, BuiltinFunctionType, type)
 EXPLORATION = ("exploration_mat", "exploration_matrices")
 """Of generalised state-dependent exploration: matrices drawn before a rollout, which no state dict holds."""
+RECORDED = ("name_to_value", "name_to_count", "name_to_excluded")
 PLAIN = (int, float, str, list, dict, np.ndarray, Tensor)
 
 
@@ -43,7 +43,7 @@ def run_state(model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -> dict[s
         "exploration": [vars(d) for d in _exploration(model)],
         "environment": vec_env_state(model.env),
         "callbacks": [(type(callback).__name__, _callback_state(callback)) for callback in callbacks],
-        "episodes": _episodes(model.env),
+        "recorded": {name: _numbers(values) for name, values in _recorded(model).items()},
         "total": model._total_timesteps,
         "ends": {name: controller.last_update for name, controller in _controllers(model).items()},
         "generators": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
@@ -57,10 +57,10 @@ def restore_run(model: BaseAlgorithm, callbacks: Sequence[BaseCallback], state: 
     noise = attributes.pop("action_noise", None)
     if noise is not None:
         vars(cast(Any, model).action_noise).update(vars(noise))  # in place: the rollout holds it already
-    if all(blob is not None for blob in state["environment"]["environments"]):
+    if goes_back(state["environment"]):
         restore_vec_env(model.env, state["environment"])
     else:  # what ``learn()`` has just got from its new episode counts
-        restore_statistics(model.env, state["environment"])
+        restore_records(model.env, state["environment"])
         normalize = model.get_vec_normalize_env()
         if normalize is not None and normalize is model.env:
             model._last_obs = normalize.normalize_obs(normalize.get_original_obs())
@@ -68,6 +68,8 @@ def restore_run(model: BaseAlgorithm, callbacks: Sequence[BaseCallback], state: 
     vars(model).update(attributes)
     for distribution, attributes in zip(_exploration(model), state["exploration"], strict=True):
         vars(distribution).update({name: attributes[name] for name in EXPLORATION})
+    for name, recorded in _recorded(model).items():
+        recorded.update(state["recorded"].get(name, {}))
     for callback, (name, values) in zip(callbacks, state["callbacks"], strict=False):
         if type(callback).__name__ == name:
             vars(callback).update(values)
@@ -85,11 +87,15 @@ def restore_generators(state: dict[str, Any]) -> None:
     torch.set_rng_state(of_torch)
 
 
-def _episodes(env: VecEnv) -> list[int]:
-    """How many each environment's monitor has written down."""
-    if not all(env.env_is_wrapped(Monitor)):
-        return []
-    return [len(returns) for returns in env.env_method("get_episode_rewards")]
+def _recorded(model: BaseAlgorithm) -> dict[str, dict[str, Any]]:
+    """What the logger has got and not yet written, such as the losses of the last gradient steps."""
+    logger = vars(model).get("_logger")
+    return {} if logger is None else {name: vars(logger)[name] for name in RECORDED}
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """Not pictures and histograms."""
+    return {key: value for key, value in values.items() if isinstance(value, int | float | np.number | tuple)}
 
 
 def _controllers(model: BaseAlgorithm) -> dict[str, TopologyController]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from stable_baselines3 import TD3
 
 from sparse_agents import DSTD3
@@ -69,6 +71,27 @@ def test_evaluate_a_run_and_a_model(trained: Path, tmp_path: Path) -> None:
                 cwd=tmp_path)  # fmt: skip
     assert alone.returncode == 0, alone.stderr
     assert "Pendulum-v1" in alone.stdout
+    without = tmp_path / "Pendulum-v1_1"
+    shutil.copytree(trained, without)
+    (without / "best_model.zip").unlink()
+    other = run("evaluate", str(without), "-n", "1", "--json", cwd=tmp_path)
+    assert json.loads(other.stdout)["model"].endswith("Pendulum-v1.zip")
+    asked = run("evaluate", str(without), "--which", "best", cwd=tmp_path)
+    assert asked.returncode == 2
+    assert "best_model.zip" in asked.stderr
+
+
+def test_settings_are_those_given(trained: Path) -> None:
+    config = yaml.safe_load((trained / "Pendulum-v1" / "config.yml").read_text())
+    assert config["policy_kwargs"] == {"sparsity": 0.8, "topology": "set"}
+
+
+def test_too_short_a_length_is_not_kept(trained: Path, tmp_path: Path) -> None:
+    settings = trained / "Pendulum-v1" / "args.yml"
+    before = settings.read_text()
+    done = run("train", "--resume", str(trained), "-n", "20", cwd=tmp_path)
+    assert "asks for no more" in done.stdout
+    assert settings.read_text() == before
 
 
 def test_resume_goes_on_with_its_history(trained: Path, tmp_path: Path) -> None:
@@ -113,6 +136,31 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert "Continue with --resume" in out
 
 
+def test_a_second_ctrl_c_leaves_the_checkpoints_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For the agent may be half way through an update."""
+    from sparse_agents import cli
+
+    train_once = DSTD3.train
+
+    def interrupted(self: DSTD3, gradient_steps: int, batch_size: int = 100) -> None:
+        train_once(self, gradient_steps, batch_size)
+        if self.num_timesteps == 130:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(DSTD3, "train", interrupted)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "--env", "Pendulum-v1", "-n", "300", "--eval-freq", "-1", "--save-freq", "100", *SHORT]
+    monkeypatch.setattr(sys, "argv", ["sparse-agents", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    checkpoints = tmp_path / "logs" / "ds_td3" / "Pendulum-v1_1" / "checkpoints"
+    assert [p.name for p in checkpoints.glob("step_*")] == ["step_100"]
+    assert "as its last checkpoint left it" in capsys.readouterr().out
+
+
 BAD = [
     (["train", "--sparsity", "1.2"], "sparsity=1.2 is not in"),
     (["train", "--sparsity", "-0.1"], "sparsity=-0.1 is not in"),
@@ -137,11 +185,13 @@ BAD = [
     (["train", "--hyperparams", "seed:3"], "flag of its own, --seed"),
     (["train", "--hyperparams", "normalize:maybe"], "normalize='maybe': True, False"),
     (["train", "--algo", "ppo_mask", "--env", "CartPole-v1"], "this one has no action_masks()"),
+    (["train", "--algo", "ppo_lstm", "--env", "CartPole-v1"], "Did you mean 'SparseMlpLstmPolicy'"),
     (["train", "--policy", "MlpPolicy", "--algo", "td3", "--sparsity", "0.5"], "is dense and takes no --sparsity"),
     (["train", "--resume", "nowhere"], "is not a run folder"),
     (["train", "--sparsty", "0.5"], "sparsty"),
     (["evaluate", "nowhere"], "no run folder and no model"),
     (["evaluate", "nowhere", "-n", "0"], "--n-eval-episodes 0"),
+    (["evaluate", __file__, "--algo", "td3", "--env", "Pendulum-v1", "--normalization", "n.pkl"], "no such file"),
     (["benchmark", "kernel"], "Did you mean 'kernels'"),
     (["trian"], "unknown command 'trian'"),
 ]

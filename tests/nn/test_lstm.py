@@ -121,6 +121,42 @@ def test_rules_see_the_dense_gradient_through_all_steps() -> None:
     assert torch.allclose(found, expected.reshape(-1), rtol=0, atol=1e-10)
 
 
+def test_one_that_stays_dense_stays_itself() -> None:
+    network = Recurrent()
+    lstm, calls = network.lstm, []
+    lstm.register_forward_hook(lambda *_: calls.append(1))
+    sparsify(network, sparsity=0.6, exclude=["lstm.*"], seed=0)
+    assert network.lstm is lstm
+    network(inputs())
+    assert calls == [1]
+
+
+def test_weights_that_are_computed_stay_so() -> None:
+    network = nn.ModuleDict({"a": Recurrent(), "b": Recurrent()})
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(network["a"].lstm, "weight_hh_l0")
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(network["a"].head)
+    sparsify(network, sparsity=0.5, seed=0)
+    assert list(sparse_layers(network)) == ["b.lstm.ih_l0", "b.lstm.hh_l0", "b.head"]
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch asks while it traces
+def test_training_while_compiled() -> None:
+    """In float32, where torch would take another LSTM for training than the one it can trace."""
+    network = Recurrent().float()
+    sparsify(network, sparsity=0.5, backend="masked", seed=0)
+    torch._dynamo.reset()
+    compiled = torch.compile(network, backend="aot_eager")
+    x, gradients = inputs().float(), []
+    for module in (network, compiled):
+        network.zero_grad()
+        module(x).square().sum().backward()
+        gradients.append([p.grad for p in network.parameters()])
+    for ours, expected in zip(*gradients, strict=True):
+        assert torch.allclose(ours, expected)
+
+
 def test_gates_exchange_connections() -> None:
     """Selfish-RNN: the weakest of all gates go, and the whole keeps its number."""
     network = Recurrent()

@@ -80,8 +80,12 @@ def test_sparse_in_an_agent(algorithm: Any, tmp_path: Path) -> None:
         (spaces.Dict(a=VECTOR), {}, "observations that are vectors"),
         (VECTOR, {"width": 0}, "width=0"),
         (VECTOR, {"blocks": 0}, "blocks=0"),
+        (VECTOR, {"width": 8.5}, "width=8.5: a whole number"),
+        (VECTOR, {"blocks": "2"}, "blocks='2': a whole number"),
+        (spaces.Box(-1, 1, (), np.float32), {}, "observations that are vectors"),
+        (spaces.Box(0, 255, (3, 8, 8), np.uint8), {}, "observations that are vectors"),
     ],
 )
-def test_mistakes_are_named(space: Any, options: dict[str, int], says: str) -> None:
+def test_mistakes_are_named(space: Any, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         SimBaExtractor(space, **options)

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sb3_helpers import build, train
+from sb3_helpers import build, fill, train
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from sparse_agents.errors import CheckpointError
-from sparse_agents.runs import checkpoint
+from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.runs import CheckpointEvery, checkpoint
 
 SPARSE = {"net_arch": [16, 16], "sparsity": 0.7, "topology_kwargs": {"update_interval": 4, "drop_fraction": 0.3}}
 
@@ -54,11 +55,23 @@ def test_newest_two_are_kept(tmp_path: Path) -> None:
     assert checkpoint.latest(tmp_path).name == "step_100"
 
 
-def test_a_draft_left_by_a_killed_process_is_ignored(tmp_path: Path) -> None:
+def test_a_draft_left_by_a_killed_process_is_ignored_and_removed(tmp_path: Path) -> None:
     model = make()
     checkpoint.save(model, tmp_path)
     (tmp_path / "step_99.draft").mkdir()
     assert checkpoint.latest(tmp_path).name == "step_10"
+    checkpoint.save(model, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["replay", "step_10"]
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    """Its newer checkpoints would be resumed from, and its replay buffer taken for ours."""
+    checkpoint.save(make(), tmp_path)
+    model = build(TD3, policy_kwargs=SPARSE)
+    with pytest.raises(ConfigurationError, match="has step_10 already, and this run is at step 0"):
+        model.learn(5, callback=CheckpointEvery(tmp_path, 100))
+    model.num_timesteps = 10
+    model.learn(5, callback=CheckpointEvery(tmp_path, 100), reset_num_timesteps=False)
 
 
 @pytest.mark.parametrize("write", ["sparse_agents.runs.replay_segments.save_file", "sparse_agents.runs.disk.sync"])
@@ -90,9 +103,22 @@ def test_damage_is_named_and_an_older_checkpoint_offered(name: str, damage: str,
         file.unlink()
     else:
         file.write_bytes({"truncated": content[: len(content) // 2], "foreign": b"hello " * 50, "empty": b""}[damage])
-    with pytest.raises(CheckpointError, match="step_20"):
+    with pytest.raises(CheckpointError, match=r"step_20 is damaged: .* Remove .*step_20 to resume from step_10\."):
         checkpoint.load(checkpoint.latest(tmp_path), TD3, env())
     assert (tmp_path / "step_10" / "model.zip").is_file()
+
+
+def test_a_damaged_segment_is_named_and_an_older_checkpoint_offered(tmp_path: Path) -> None:
+    model = make()
+    checkpoint.save(model, tmp_path)
+    model.num_timesteps = 20
+    fill(model, 10)
+    checkpoint.save(model, tmp_path)
+    (tmp_path / "replay" / "599_610_0.safetensors").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"599_610_0.safetensors is damaged: .* to resume from step_10\."):
+        checkpoint.load(checkpoint.latest(tmp_path), TD3, env())
+    shutil.rmtree(tmp_path / "step_20")
+    checkpoint.load(checkpoint.latest(tmp_path), TD3, env())
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:

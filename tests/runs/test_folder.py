@@ -15,7 +15,7 @@ def test_numbers_go_up_and_settings_come_back(tmp_path: Path) -> None:
     second.write_settings({"env": "Pendulum-v1", "seed": 3}, {"policy": "SparseMlpPolicy"})
     opened = RunFolder.open(second.path)
     assert opened == second
-    assert opened.read_settings() == {"env": "Pendulum-v1", "seed": 3}
+    assert opened.read_settings() == {"env": "Pendulum-v1", "seed": 3, "env_kwargs": None}
     assert (second.path / "Pendulum-v1" / "config.yml").is_file()
 
 

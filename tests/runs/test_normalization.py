@@ -54,7 +54,17 @@ def test_options_are_rl_zoos() -> None:
 
 @pytest.mark.parametrize(
     ("value", "says"),
-    [("yes", "normalize='yes': True, False"), ({"norm_obz": True}, "Did you mean 'norm_obs'"), (3, "normalize=3")],
+    [
+        ("yes", "normalize='yes': True, False"),
+        ({"norm_obz": True}, "Did you mean 'norm_obs'"),
+        (3, "normalize=3"),
+        ({"clip_obs": "a"}, "clip_obs='a' is not a number above 0"),
+        ({"epsilon": True}, "epsilon=True is not a number above 0"),
+        ({"gamma": 2}, "gamma=2 is not a number from 0 to 1"),
+        ({"norm_reward": 1}, "norm_reward=1 is not True or False"),
+        ({"norm_obs_keys": "a"}, "norm_obs_keys='a' is not a list of names"),
+        ({"training": False}, "Unknown option in normalize 'training'"),
+    ],
 )
 def test_mistakes_are_named(value: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):

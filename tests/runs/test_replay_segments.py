@@ -103,7 +103,7 @@ def test_both_kept_checkpoints_are_complete_at_any_time(
             assert_same(restored(ring, folder, one), expected)
         ring.pos, ring.full = now
     on_disk = sum(int(p.name.split("_")[1]) - int(p.name.split("_")[0]) for p in (folder / "replay").glob("*"))
-    assert on_disk <= 4 * ROWS
+    assert on_disk <= 4 * ROWS + len(steps)
 
 
 def test_only_what_is_new_is_written(tmp_path: Path) -> None:
@@ -113,11 +113,37 @@ def test_only_what_is_new_is_written(tmp_path: Path) -> None:
     first = replay_segments.write(ring, tmp_path, None, 0)
     add(ring, 3, generator)
     second = replay_segments.write(ring, tmp_path, first, 3)
-    assert second.names == ["0_10_0.safetensors", "10_13_0.safetensors"]
-    assert replay_segments.write(ring, tmp_path, second, 0).names == second.names
+    assert second.names == ["0_10_0.safetensors", "9_13_0.safetensors"]
     add(ring, 14, generator)  # all of the first segment is overwritten
     third = replay_segments.write(ring, tmp_path, second, 14)
-    assert third.names == ["10_13_0.safetensors", "13_27_0.safetensors"]
+    assert third.names == ["9_13_0.safetensors", "12_27_0.safetensors"]
+
+
+def test_the_last_transition_may_have_changed_since(tmp_path: Path) -> None:
+    """Where a resumed run ends its episode."""
+    generator = np.random.default_rng(0)
+    ring = buffer()
+    add(ring, 10, generator)
+    segments = replay_segments.write(ring, tmp_path, None, 0)
+    for added in (0, 3):
+        ring.timeouts[ring.pos - 1] = 1 - ring.timeouts[ring.pos - 1]
+        add(ring, added, generator)
+        segments = replay_segments.write(ring, tmp_path, segments, added)
+        assert_same(restored(ring, tmp_path, segments), contents(ring))
+
+
+@pytest.mark.parametrize("successors_stored", [True, False])
+def test_a_large_buffer_is_written_in_pieces(
+    successors_stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_segments, "ROWS", 2)
+    monkeypatch.setattr(replay_segments, "PIECES", 4)
+    options = {} if successors_stored else {"optimize_memory_usage": True, "handle_timeout_termination": False}
+    ring = buffer(**options)
+    add(ring, ROWS + 3, np.random.default_rng(0))
+    segments = replay_segments.write(ring, tmp_path, None, 0)
+    assert segments.names == [f"{n}_{n + 4}_0.safetensors" for n in (3, 7, 11, 15)]
+    assert_same(restored(ring, tmp_path, segments), contents(ring))
 
 
 def test_what_does_not_follow_is_written_anew(tmp_path: Path) -> None:
@@ -164,7 +190,7 @@ def test_half_a_segment_of_a_killed_process_is_in_nobodys_way(tmp_path: Path) ->
     generator = np.random.default_rng(0)
     add(ring, 10, generator)
     first = replay_segments.write(ring, tmp_path, None, 0)
-    (tmp_path / "replay" / "10_13_0.safetensors").write_bytes(b"half")
+    (tmp_path / "replay" / "9_13_0.safetensors").write_bytes(b"half")
     add(ring, 3, generator)
     second = replay_segments.write(ring, tmp_path, first, 3)
     assert_same(restored(ring, tmp_path, second), contents(ring))

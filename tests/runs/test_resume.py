@@ -14,13 +14,22 @@ import torch
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.envs import BitFlippingEnv
-from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sparse_agents import DSTD3, SparsityCallback
 from sparse_agents.nn import sparse_layers
-from sparse_agents.runs import CheckpointEvery, Continue, RunFolder, checkpoint, evaluation, make_env
+from sparse_agents.runs import (
+    CheckpointEvery,
+    Continue,
+    RunFolder,
+    checkpoint,
+    episodes_written,
+    evaluation,
+    goes_back,
+    make_env,
+)
 
 contrib = pytest.importorskip("sb3_contrib")
 SPARSE = {
@@ -157,6 +166,37 @@ def test_ars_goes_on_from_its_weights(tmp_path: Path) -> None:
     assert resumed.num_timesteps > model.num_timesteps
 
 
+class Recording(KVWriter):
+    """Keeps what was logged at each step."""
+
+    def __init__(self) -> None:
+        self.written: dict[int, dict[str, Any]] = {}
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        self.written[step] = {k: v for k, v in key_values.items() if not k.startswith("time/")}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_what_was_recorded_and_not_yet_logged_is_not_lost(tmp_path: Path) -> None:
+    """PPO records its losses after a rollout, and logs them after the next one."""
+
+    def logged(model: PPO, timesteps: int, callback: Any) -> dict[int, dict[str, Any]]:
+        output = Recording()
+        model.set_logger(Logger(folder=None, output_formats=[output]))
+        model.learn(timesteps, callback=callback, reset_num_timesteps=False)
+        return {step: values for step, values in output.written.items() if step > 64}
+
+    settings: dict[str, Any] = {"n_steps": 32, "batch_size": 32, "seed": 0, "device": "cpu"}
+    model = PPO("SparseMlpPolicy", make_env("Pendulum-v1", 0), **settings)
+    expected = logged(model, 128, CheckpointEvery(tmp_path, 64))
+    resumed, state = checkpoint.load(tmp_path / "step_64", PPO, make_env("Pendulum-v1", 1))
+    found = logged(resumed, 64, Continue(state, []))
+    assert "train/loss" in expected[96]
+    assert found == expected
+
+
 class OutOfReach(gym.Wrapper):
     """Holds something that cannot be saved, as a simulator in another process would be."""
 
@@ -182,6 +222,55 @@ def test_statistics_go_on_where_environments_cannot(tmp_path: Path) -> None:
     resumed.learn(32, callback=Continue(state, []), reset_num_timesteps=False)
     assert isinstance(resumed.env, VecNormalize)
     assert resumed.env.obs_rms.count == count + 32
+
+
+@pytest.mark.parametrize("kind", ["plain", "three-step returns", "successors not stored", "HER"])
+def test_new_episodes_do_not_follow_old_ones(kind: str, tmp_path: Path) -> None:
+    """The buffer ends the episode that cannot go on, in later checkpoints too; monitors go on counting."""
+    options: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "three-step returns": {"n_steps": 3},
+        "successors not stored": {
+            "optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False},
+        },
+        "HER": {"replay_buffer_class": HerReplayBuffer},
+    }  # fmt: skip
+    env_id = "FarGoals-v0" if kind == "HER" else "OutOfReach-v0"
+    policy = "SparseMultiInputPolicy" if kind == "HER" else "SparseMlpPolicy"
+    folder = RunFolder(tmp_path, env_id)
+
+    def environment(again: bool) -> VecEnv:
+        return make_env(env_id, 0, str(tmp_path), again)
+
+    model = SAC(policy, environment(False), seed=0, device="cpu", **{**OFF_POLICY, **options[kind]})
+    model.learn(100)
+    path, written = tmp_path / "0.monitor.csv", []
+    for steps in (100, 150, 200):
+        written.append(path.read_text())
+        saved = checkpoint.save(model, folder.checkpoints)
+        path.write_text(path.read_text() + "1,2,3\n")  # by a process that is killed later
+        model.env.close()
+        model, state = checkpoint.load(saved, SAC, environment(True))
+        assert model.num_timesteps == steps
+        assert not goes_back(state["environment"])
+        folder.trim_monitors(episodes_written(state["environment"]))
+        assert path.read_text() == written[-1]
+        buffer = model.replay_buffer
+        assert buffer is not None
+        ends = buffer.dones[:steps, 0] + buffer.timeouts[:steps, 0]
+        assert ends[99]
+        assert ends[steps - 1]
+        if kind == "HER":
+            assert (buffer.ep_length[:steps] > 0).all()
+        model.learn(50, callback=Continue(state, []), reset_num_timesteps=False)
+    model.env.close()
+    assert len(written[-1].splitlines()) > len(written[0].splitlines())
+
+
+gym.register(
+    "FarGoals-v0",
+    lambda **kwargs: OutOfReach(BitFlippingEnv(n_bits=6, continuous=True, max_steps=8, **kwargs)),
+)
 
 
 def test_out_of_reach_environments_are_saved_between_episodes(tmp_path: Path) -> None:

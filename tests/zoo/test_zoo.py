@@ -62,6 +62,16 @@ def test_our_algorithms_by_name(algo: str, tmp_path: Path) -> None:
     assert "sparsity" in out
 
 
+@pytest.mark.parametrize("more", [[], ["normalize:True"]])
+def test_enjoy_reads_a_run_folder(more: list[str], tmp_path: Path) -> None:
+    """As rl-zoo3 leaves it, and as the train command does."""
+    settings = ["--hyperparams", "learning_starts:100", "buffer_size:1000", *more]
+    run(["-m", "sparse_agents.cli", "train", *settings, *SHORT, "--verbose", "0"], tmp_path)
+    for flags in ([], ["--load-best"]):
+        enjoy = ["enjoy", "--algo", "ds_td3", "--env", "Pendulum-v1", "-f", "logs", "-n", "250", "--no-render", *flags]
+        assert "Mean reward" in run([str(ROOT / "scripts" / "zoo.py"), *enjoy], tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("algo", ["ds_td3", "ds_sac"])
 def test_optuna_searches_sparsity(algo: str, tmp_path: Path) -> None:
