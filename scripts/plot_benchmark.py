@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.experiments.figures import pyplot
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(PlotArguments, "plot_benchmark", argv)
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ConfigurationError("Plotting needs matplotlib: pip install sparse-agents[plot]") from error
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     records = _read(arguments.records)
     figure, axes = plt.subplots(
         1, len(arguments.cases), figsize=(5 * len(arguments.cases), 3.6), sharey=True, squeeze=False

@@ -43,6 +43,7 @@ from sparse_agents.runs import (
     make_env,
     run_logger,
     save_statistics,
+    with_action_noise,
 )
 
 
@@ -77,8 +78,9 @@ class TrainArguments:
     topology_kwargs: tuple[str, ...] = ()
     """Further options of the rule and its schedule as name:value, such as schedule:cosine end:300000 or m:16."""
     hyperparams: Annotated[tuple[str, ...], arg(aliases=["-params"])] = ()
-    """Further settings of the algorithm as name:value, such as batch_size:256; normalize:True puts VecNormalize around
-    the environments, normalize:{'norm_reward':False} with options."""
+    """Further settings of the algorithm as name:value, such as batch_size:256; as in rl-zoo, normalize:True puts
+    VecNormalize around the environments, normalize:{'norm_reward':False} with options, and noise_type:normal
+    noise_std:0.1 noise on actions."""
     gym_packages: tuple[str, ...] = ()
     """Modules to import first, which register environments, or rules of your own."""
     device: str = "auto"
@@ -140,6 +142,7 @@ def main(argv: Sequence[str]) -> None:
         given.pop("normalize", None)
         env = normalization.training(_environments(arguments))
         check_masks(kind, env)
+        given = with_action_noise(given, env.action_space)
         model, state = _build(kind, arguments, given, env, device), None
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), _without_marks(settings))

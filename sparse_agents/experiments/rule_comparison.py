@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.algorithms import TASKS, trained_return
 from sparse_agents.experiments.contenders import CONTENDERS
 from sparse_agents.experiments.digits import digits_accuracy
+from sparse_agents.experiments.figures import pyplot
 from sparse_agents.experiments.grid import run_grid
 from sparse_agents.experiments.intervals import Interval, mean_interval
 from sparse_agents.experiments.pendulum import pendulum_return
@@ -142,13 +142,7 @@ def _cell(interval: Interval | None) -> str:
 
 def plot(summaries: Mapping[str, Summary], path: Path) -> None:
     """One panel per problem and sparsity: contenders from worst to best, with their intervals."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ConfigurationError("Plotting needs matplotlib: pip install sparse-agents[plot]") from error
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     panels = [(PROBLEMS[name], sparsity) for name in summaries for sparsity in PROBLEMS[name].sparsities]
     rows = max(len(summary) for summary in summaries.values())
     figure, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 0.24 * rows + 1.2), squeeze=False)

@@ -21,6 +21,20 @@ class Stretch:
         self.activations: list[str] = []
         self._chain: Chain | None = None
 
+    def take(self, child: nn.Module) -> bool:
+        """Append a linear layer, or the activation of the last one; False where ``child`` is neither."""
+        # Exactly these: a subclass may compute something else.
+        if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear):
+            if len(self.layers) == MAX_LAYERS:
+                return False
+            self.layers.append(child)
+            self.activations.append("identity")
+            return True
+        if type(child) in _ACTIVATIONS and self.activations and self.activations[-1] == "identity":
+            self.activations[-1] = _ACTIVATIONS[type(child)]
+            return True
+        return False
+
     def chain(self) -> Chain:
         """Its structure now."""
         if self._chain is None or not self._chain.current():
@@ -61,9 +75,12 @@ class SparseSequential(nn.Sequential):
         return x
 
     def stretch(self) -> Stretch | None:
-        """All of it as one, or None where it is more than linear layers and activations, or has hooks."""
-        parts, hooks = self._stretches()
-        return parts[0] if len(parts) == 1 and isinstance(parts[0], Stretch) and not any(hooks) else None
+        """All of it as one, whatever its layers' backends; None where it is more than linear layers and activations, or
+        has hooks.
+        """
+        whole = Stretch()
+        complete = all(whole.take(child) for child in self)
+        return whole if complete and not any(self._stretches()[1]) else None
 
     def _stretches(self) -> tuple[list[Any], list[Any]]:
         """What to run one after the other, and the children's hook dictionaries; made anew when a child is."""
@@ -75,16 +92,12 @@ class SparseSequential(nn.Sequential):
         parts: list[Any] = []
         stretch: Stretch | None = None
         for child in children:
-            # Exactly these: a subclass may compute something else.
-            masked = isinstance(child, SparseLinear) and child.backend == "masked"
-            if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear) and not masked:
-                if stretch is None or len(stretch.layers) == MAX_LAYERS:
-                    stretch = Stretch()
-                    parts.append(stretch)
-                stretch.layers.append(child)
-                stretch.activations.append("identity")
-            elif type(child) in _ACTIVATIONS and stretch is not None and stretch.activations[-1] == "identity":
-                stretch.activations[-1] = _ACTIVATIONS[type(child)]
+            alone = isinstance(child, SparseLinear) and child.backend == "masked"
+            if not alone and stretch is not None and stretch.take(child):
+                continue
+            stretch = Stretch()
+            if not alone and stretch.take(child):
+                parts.append(stretch)
             else:
                 stretch = None
                 parts.append(child)

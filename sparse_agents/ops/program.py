@@ -6,7 +6,8 @@ The structs are those of kernels/include/sparse_agents/program.h, which says wha
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, ClassVar
 
 import torch
@@ -174,8 +175,26 @@ class Entropy(Operation):
     target: float
 
 
+Step = Operation | Callable[[], object]
+"""Of a program: what the kernel library does, or what Python is called for."""
+
+
 class Program:
-    """Operations, one after the other."""
+    """One step after the other, neighbouring operations in one call of the kernel library."""
+
+    def __init__(self, steps: Sequence[Step], dtype: torch.dtype) -> None:
+        self._calls: list[Callable[[], object]] = []
+        for native, group in groupby(steps, lambda step: isinstance(step, Operation)):
+            several: list[Any] = list(group)
+            self._calls += [_Call(several, dtype)] if native else several
+
+    def run(self) -> None:
+        for call in self._calls:
+            call()
+
+
+class _Call:
+    """Operations in one call."""
 
     def __init__(self, operations: Sequence[Operation], dtype: torch.dtype) -> None:
         kernels = library.library()
@@ -185,7 +204,7 @@ class Program:
         self._pointers = (_P * len(operations))(*[ctypes.addressof(operation) for operation in operations])
         self._count, self._dtype = len(operations), DTYPES[dtype]
 
-    def run(self) -> None:
+    def __call__(self) -> None:
         status = self._run(self._pointers, self._count, self._dtype, library.threads())
         if status:
             library.check(status, "training step")

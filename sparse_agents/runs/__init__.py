@@ -7,6 +7,7 @@ from sparse_agents.runs.environments import check_device, check_environment, eva
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.logger import run_logger
 from sparse_agents.runs.masks import check_masks
+from sparse_agents.runs.noise import with_action_noise
 from sparse_agents.runs.normalization import Normalization, save_statistics, with_statistics
 from sparse_agents.runs.speed import gradient_step_seconds
 
@@ -30,5 +31,6 @@ __all__ = [
     "make_env",
     "run_logger",
     "save_statistics",
+    "with_action_noise",
     "with_statistics",
 ]

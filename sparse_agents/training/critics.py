@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparse_agents.ops.program import Operation, TDError, TDTarget
-from sparse_agents.training.passes import Network, Pass, Room
+from sparse_agents.ops.program import Step, TDError, TDTarget
+from sparse_agents.training.networks import Network, Room
+from sparse_agents.training.passes import network_of
 from sparse_agents.training.replay import Minibatch
 
 
 def critic_networks(critic: nn.Module, gradients: bool = False) -> list[Network]:
     """Of a ``ContinuousCritic`` of Stable-Baselines3."""
-    return [Network.of(module, gradients) for name, module in critic.named_children() if name.startswith("qf")]
+    return [network_of(module, gradients) for name, module in critic.named_children() if name.startswith("qf")]
 
 
 def all_gradients(networks: Sequence[Network]) -> Mapping[Tensor, Tensor]:
@@ -23,13 +24,13 @@ def all_gradients(networks: Sequence[Network]) -> Mapping[Tensor, Tensor]:
     return {parameter: gradient for network in networks for parameter, gradient in network.gradients.items()}
 
 
-def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tuple[list[Operation], TDTarget, Tensor]:
+def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tuple[list[Step], TDTarget, Tensor]:
     """What the critics are to say of the minibatch, from ``data.next_transitions``.
 
     Returns:
         The operations, the last of which holds the discount, and where the result will be.
     """
-    passes = [Pass(network, data.batch) for network in targets]
+    passes = [network.new_pass(data.batch) for network in targets]
     result = torch.empty_like(data.rewards)
     target: TDTarget = TDTarget.of(
         critics=len(passes),
@@ -47,11 +48,11 @@ def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tu
 
 def fit(
     data: Minibatch, critics: Sequence[Network], room: Room, targets: Tensor, scale: float, loss: Tensor
-) -> list[Operation]:
+) -> list[Step]:
     """The gradients of ``scale`` times the mean squared error, summed over critics."""
-    operations: list[Operation] = []
+    operations: list[Step] = []
     for network in critics:
-        run = Pass(network, data.batch, room)
+        run = network.new_pass(data.batch, room)
         grad = torch.empty_like(run.output)
         error: TDError = TDError.of(rows=data.batch, scale=scale, q=run.output, target=targets, grad=grad, loss=loss)
         operations += [run.forward(data.transitions), error, run.backward(grad)]

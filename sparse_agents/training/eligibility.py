@@ -11,9 +11,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
-from sparse_agents.nn import SparseSequential
 from sparse_agents.ops.library import library
 from sparse_agents.policies import CLASSES, SparsePolicyMixin
+from sparse_agents.training.networks import stretch_of
 from sparse_agents.training.optimizers import why_not as why_not_optimizer
 
 HOOKS_OF_A_CONTROLLER = 2
@@ -47,9 +47,9 @@ def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optim
     yield from _about_observations(model)
     yield from _about_replay(model)
     for name, network in networks.items():
-        stretch = network.stretch() if isinstance(network, SparseSequential) else None
+        stretch = stretch_of(network)
         if stretch is None:
-            yield f"{name} is more than linear layers with ReLU or tanh, or computes with filled matrices, or has hooks"
+            yield f"{name} is more than linear layers with ReLU or tanh, or has hooks"
         elif stretch.chain().partial is not None:
             yield f"connections of {name} rest"
         elif any(not p.requires_grad for p in network.parameters()) and "target" not in name:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sparse_agents.nn import SparseLinear
-from sparse_agents.ops.program import Copy, Gaussian, Operation
+from sparse_agents.ops.program import Copy, Gaussian, Step
 from sparse_agents.topology import Edges, full_edges
-from sparse_agents.training.passes import Network, stretch_of
+from sparse_agents.training.networks import Layer, computes_densely, layers_of, stretch_of
+from sparse_agents.training.passes import make_network
 
 
 class GaussianActor:
@@ -24,22 +25,16 @@ class GaussianActor:
 
     def __init__(self, actor: nn.Module) -> None:
         stretch = stretch_of(actor.get_submodule("latent_pi"))
-        chain = stretch.chain()
+        assert stretch is not None
         heads: list[Any] = [actor.get_submodule(name) for name in ("mu", "log_std")]
-        weights, biases = ([getattr(layer, name) for layer in stretch.layers] for name in ("weight", "bias"))
         weight, bias = (
             torch.cat([getattr(h, name).detach().reshape(-1) for h in heads]) for name in ("weight", "bias")
         )
         edges = [h.topology.edges if isinstance(h, SparseLinear) else full_edges(tuple(h.weight.shape)) for h in heads]
-        self.network = Network(
-            [*chain.edges, _above(*edges)],
-            [*chain.activations, "identity"],
-            [*weights, weight],
-            [*biases, bias],
-            gradients=True,
-        )
+        layers = [*layers_of(stretch), Layer(_above(*edges), "identity", weight, bias)]
+        self.network = make_network(layers, computes_densely(stretch), gradients=True)
         self.gradients = dict(self.network.gradients)
-        self.collect: list[Operation] = []
+        self.collect: list[Step] = []
         for name, whole in (("weight", weight), ("bias", bias)):
             gradient = self.gradients.pop(whole)
             sizes = [getattr(head, name).numel() for head in heads]

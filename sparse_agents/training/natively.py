@@ -148,7 +148,7 @@ class Compiled:
         self.optimizers = {**own, **others}
         stepped = [p for o in self.optimizers.values() for group in o.param_groups for p in group["params"]]
         self._parameters = list(dict.fromkeys([*policy.parameters(), *stepped]))
-        self._topologies = list({layer.topology: None for layer in sparse_layers(policy).values()})
+        self._layers = list(sparse_layers(policy).values())
         self._signature = self._where(model, batch_size)
 
     def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
@@ -166,7 +166,8 @@ class Compiled:
             id(vars(buffer).get("observations")),
             id(model._vec_normalize_env),
             *[parameter.data_ptr() for parameter in self._parameters],
-            *[id(topology.edges) for topology in self._topologies],
+            *[id(layer.topology.edges) for layer in self._layers],
+            *[vars(layer).get("backend") for layer in self._layers],
             *[id(optimizer.state) for optimizer in self.optimizers.values()],
             *[len(optimizer._optimizer_step_pre_hooks) for optimizer in self.optimizers.values()],
             *[len(optimizer._optimizer_step_post_hooks) for optimizer in self.optimizers.values()],

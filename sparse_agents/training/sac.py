@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from stable_baselines3 import SAC
 
-from sparse_agents.ops.program import Entropy, GaussianGradient, Least, Operation, Program
+from sparse_agents.ops.program import Entropy, GaussianGradient, Least, Program, Step
 from sparse_agents.training.critics import all_gradients, bootstrap, critic_networks, fit
 from sparse_agents.training.gaussian import GaussianActor, Sample
+from sparse_agents.training.networks import Network, Pass, Room
 from sparse_agents.training.optimizers import adam_step, polyak_average
-from sparse_agents.training.passes import Network, Pass, Room
 from sparse_agents.training.replay import minibatch_of
 
 
@@ -37,7 +37,7 @@ class SACStep:
         self._polyak = polyak_average(
             list(model.critic.parameters()), list(model.critic_target.parameters()), model.tau
         )
-        passes = Pass(network, batch, self._rooms[0]), Pass(network, batch)
+        passes = network.new_pass(batch, self._rooms[0]), network.new_pass(batch)
         self._now, self._then = (Sample(one.output) for one in passes)
         bootstrapping, self._target, targets = bootstrap(
             data, critic_networks(model.critic_target), log_prob=self._then.log_prob, entropy=self._coefficient
@@ -60,7 +60,7 @@ class SACStep:
         ]
         self._program = Program(program, network.dtype)
 
-    def _entropy(self) -> Sequence[Operation]:
+    def _entropy(self) -> Sequence[Step]:
         """The entropy coefficient (section 5 of the second paper) and its gradient, where it is trained."""
         model = self._model
         if model.ent_coef_optimizer is None:
@@ -81,10 +81,10 @@ class SACStep:
         )
         return [operation, self._entropy_adam]
 
-    def _update_actor(self, actor: Pass, critics: Sequence[Network]) -> Sequence[Operation]:
+    def _update_actor(self, actor: Pass, critics: Sequence[Network]) -> Sequence[Step]:
         """By the least critic's gradient, sample by sample; the critics' data is used up by now."""
         data = self.minibatch
-        passes = [Pass(network, data.batch, room) for network, room in zip(critics, self._rooms[1:], strict=True)]
+        passes = [network.new_pass(data.batch, room) for network, room in zip(critics, self._rooms[1:], strict=True)]
         grads = [torch.empty_like(one.output) for one in passes]
         by_transition = [torch.empty_like(data.transitions) for _ in passes]
         least: Least = Least.of(

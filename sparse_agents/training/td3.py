@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from stable_baselines3 import TD3
 
-from sparse_agents.ops.program import Copy, Mean, Operation, Program, SmoothedAction
+from sparse_agents.ops.program import Copy, Mean, Program, SmoothedAction, Step
 from sparse_agents.training.critics import all_gradients, bootstrap, critic_networks, fit
+from sparse_agents.training.networks import Network, Room
 from sparse_agents.training.optimizers import adam_step, polyak_average
-from sparse_agents.training.passes import Network, Pass, Room
+from sparse_agents.training.passes import network_of
 from sparse_agents.training.replay import minibatch_of
 
 
@@ -22,7 +23,7 @@ class TD3Step:
 
     def __init__(self, model: TD3, batch: int) -> None:
         self._model = model
-        actor, critics = Network.of(model.actor.mu, gradients=True), critic_networks(model.critic, gradients=True)
+        actor, critics = network_of(model.actor.mu, gradients=True), critic_networks(model.critic, gradients=True)
         self.minibatch = data = minibatch_of(model, batch, actor.dtype)
         self._rooms = [Room([actor, *critics], batch) for _ in range(2)]
         self._noise = torch.empty(batch, data.action_dim)
@@ -32,17 +33,17 @@ class TD3Step:
         online = [*model.critic.parameters(), *model.actor.parameters()]
         target = [*model.critic_target.parameters(), *model.actor_target.parameters()]
         self._polyak = polyak_average(online, target, model.tau)
-        smoothing = self._smoothed(Network.of(model.actor_target.mu))
+        smoothing = self._smoothed(network_of(model.actor_target.mu))
         bootstrapping, self._target, targets = bootstrap(data, critic_networks(model.critic_target))
         fitting = fit(data, critics, self._rooms[0], targets, 1.0, self._critic_loss)
         always = [*data.operations(), *smoothing, *bootstrapping, *fitting, self._critic_adam]
         self._critics_alone = Program(always, actor.dtype)
         self._with_actor = Program([*always, *self._update_actor(actor, critics[0])], actor.dtype)
 
-    def _smoothed(self, actor: Network) -> list[Operation]:
+    def _smoothed(self, actor: Network) -> list[Step]:
         """The target actions (section 5.3), into ``next_transitions``."""
         data = self.minibatch
-        run = Pass(actor, data.batch)
+        run = actor.new_pass(data.batch)
         self._smoothing: SmoothedAction = SmoothedAction.of(
             rows=data.batch,
             columns=data.action_dim,
@@ -53,11 +54,11 @@ class TD3Step:
         )
         return [run.forward(data.next_observations), self._smoothing]
 
-    def _update_actor(self, network: Network, first_critic: Network) -> list[Operation]:
+    def _update_actor(self, network: Network, first_critic: Network) -> list[Step]:
         """By the first critic's gradient, of whose weights none is wanted; the critics' data is used up by now."""
         data = self.minibatch
         critic, actor = (
-            Pass(one, data.batch, room) for one, room in zip((first_critic, network), self._rooms, strict=True)
+            one.new_pass(data.batch, room) for one, room in zip((first_critic, network), self._rooms, strict=True)
         )
         grad_q, grad_transitions = torch.empty_like(critic.output), torch.empty_like(data.transitions)
         grad_actions = torch.empty_like(actor.output)

@@ -51,8 +51,19 @@ def test_one_update_at_a_time_in_float32(n_envs: int, ent_coef: Any) -> None:
         {"dense_output": True},
         {"dense_output": False},
         {"sparsity": {"actor": 0.5, "critic": 0.8}},
+        {"backend": "masked"},
+        {"sparsity": {"actor": 0.6, "critic": 0.0}},
     ],
-    ids=["decay", "tanh", "three critics of other sizes", "dense outputs", "sparse outputs", "by network"],
+    ids=[
+        "decay",
+        "tanh",
+        "three critics of other sizes",
+        "dense outputs",
+        "sparse outputs",
+        "by network",
+        "dense matrices",
+        "sparse actor, dense critics",
+    ],
 )
 def test_settings_are_honoured(policy: dict[str, Any], any_extractor: None) -> None:
     native, plain = agents(DSSAC, double=True, policy={**policy, "topology_kwargs": REWIRING}, ent_coef="auto")

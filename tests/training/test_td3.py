@@ -15,7 +15,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from twins import POLICY, REWIRING, agents, assert_native, difference, fill_all, seed, train_both
 
 from sparse_agents import DSTD3
+from sparse_agents.nn import sparse_layers
+from sparse_agents.nn.backends import use_backend
+from sparse_agents.training.dense_passes import DenseNetwork
 from sparse_agents.training.natively import TrainsNatively
+from sparse_agents.training.passes import network_of
 
 SLOWER = [("set", 1), ("rigl", 10), ("static", 1), ("static", 10)]
 
@@ -58,14 +62,37 @@ def test_one_update_at_a_time_in_float32(n_envs: int, options: dict[str, Any]) -
         {"activation_fn": torch.nn.Tanh},
         {"net_arch": {"pi": [8], "qf": [30, 20, 10]}, "n_critics": 3},
         {"dense_output": True},
+        {"backend": "masked"},
+        {"backend": "masked", "activation_fn": torch.nn.Tanh, "dense_output": True},
+        {"sparsity": 0.0},
     ],
-    ids=["L2 decay", "decoupled decay", "tanh", "three critics of other sizes", "dense outputs"],
+    ids=[
+        "L2 decay",
+        "decoupled decay",
+        "tanh",
+        "three critics of other sizes",
+        "dense outputs",
+        "dense matrices",
+        "dense matrices, tanh",
+        "all connections",
+    ],
 )
 def test_settings_are_honoured(policy: dict[str, Any], any_extractor: None) -> None:
     settings = {"optimizer_kwargs": {}, **policy, "topology_kwargs": REWIRING}
     native, plain = agents(double=True, policy=settings)
     train_both(native, plain, 40)
     assert_native(native)
+    assert difference(native, plain) < 1e-10
+
+
+def test_a_changed_backend_is_noticed(any_extractor: None) -> None:
+    native, plain = agents(double=True, policy={"topology_kwargs": REWIRING, "backend": "csr"})
+    train_both(native, plain, 10)
+    for model in (native, plain):
+        use_backend(model.policy, sparse_layers(model.policy).values(), "masked")
+    train_both(native, plain, 20)
+    assert_native(native)
+    assert isinstance(network_of(native.critic.qf0), DenseNetwork)
     assert difference(native, plain) < 1e-10
 
 
@@ -155,7 +182,6 @@ class OwnBuffer(ReplayBuffer):
     [
         ({"activation_fn": Odd}, {}, "more than linear layers"),
         ({"topology": "snfs"}, {}, "works at every step"),
-        ({"backend": "masked"}, {}, "filled matrices"),
         ({"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}, {}, "neither Adam"),
         ({"optimizer_kwargs": {"amsgrad": True}}, {}, "amsgrad"),
         ({"features_extractor_class": DoubleFlatten}, {}, "DoubleFlatten may do more"),

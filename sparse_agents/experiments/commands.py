@@ -1,0 +1,120 @@
+"""Many runs of the train command side by side, that can be stopped at any time and taken up again."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from sparse_agents.errors import CheckpointError
+from sparse_agents.runs import RunFolder
+
+POLL_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>."""
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """One run, alone in its folder.
+
+    Attributes:
+        title: for people.
+        arguments: of the train command, but for where it writes.
+        folder: of its logs.
+        steps: environment steps of the whole run.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+    folder: Path
+    steps: int
+
+    def run_folder(self) -> RunFolder | None:
+        """None before it has begun."""
+        found = sorted(self.folder.glob("*/*_*/*/args.yml"))
+        return RunFolder.open(found[-1].parent.parent) if found else None
+
+    def done(self) -> bool:
+        """Whether it has so many steps behind it; a finished run may be prolonged."""
+        run = self.run_folder()
+        return run is not None and run.final_model.is_file() and self.steps_done(run) >= self.steps
+
+    def steps_done(self, run: RunFolder) -> int:
+        """That its complete episodes have, or what the last checkpoint says."""
+        lines = (run.path / "0.monitor.csv").read_text().splitlines()[2:]
+        episodes = sum(int(line.split(",")[1]) for line in lines if line.count(",") >= 2)
+        saved = [int(p.name.removeprefix("step_")) for p in run.checkpoints.glob("step_*") if not p.suffix]
+        return max([episodes, *saved])
+
+    def start(self) -> subprocess.Popen[str]:
+        """Begin, or go on from the last checkpoint."""
+        run = self.run_folder()
+        if run is not None and any(run.checkpoints.glob("step_*[0-9]")):
+            arguments = ["--resume", str(run.path), "-n", str(self.steps)]
+        else:
+            arguments = [*self.arguments, "--log-folder", str(self.folder)]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "output.txt").open("a") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "sparse_agents.cli", "train", *arguments],
+                stdout=output, stderr=subprocess.STDOUT, text=True,
+                start_new_session=True, preexec_fn=_end_with_parent,  # Ctrl-C is passed on once, by us
+            )  # fmt: skip
+
+
+def _end_with_parent() -> None:
+    """Where Linux can, so that a run that is taken up again is not still being written."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_commands(commands: Sequence[TrainCommand], workers: int) -> None:
+    """Run those that are not done, ``workers`` at a time.
+
+    Ctrl-C lets each save a checkpoint; a process that is killed leaves its last one.
+
+    Raises:
+        CheckpointError: for a run that failed, saying where its output is; the others are stopped as by Ctrl-C.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    waiting = [command for command in commands if not command.done()]
+    running: dict[TrainCommand, tuple[subprocess.Popen[str], TaskID]] = {}
+    with Progress(*columns) as progress, _stopping(running):
+        while waiting or running:
+            while waiting and len(running) < workers:
+                command = waiting.pop(0)
+                task = progress.add_task(command.title, total=command.steps)
+                running[command] = command.start(), task
+            time.sleep(POLL_SECONDS)
+            for command, (process, task) in list(running.items()):
+                run = command.run_folder()
+                if run is not None and (run.path / "0.monitor.csv").is_file():
+                    progress.update(task, completed=command.steps_done(run))
+                if process.poll() is None:
+                    continue
+                del running[command]
+                if process.returncode:
+                    raise CheckpointError(f"{command.title} failed; see {command.folder / 'output.txt'}.")
+
+
+@contextmanager
+def _stopping(running: dict[TrainCommand, tuple[subprocess.Popen[str], TaskID]]) -> Iterator[None]:
+    """Leaves no process behind: each is asked to save, and waited for."""
+    try:
+        yield
+    finally:
+        processes = [process for process, _ in running.values()]
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in processes:
+            process.wait()

@@ -1,0 +1,110 @@
+"""Networks as a training step runs them: what passes by connections and passes with dense matrices have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.nn import SparseLinear, SparseSequential
+from sparse_agents.nn.sequential import Stretch
+from sparse_agents.ops.program import Step
+from sparse_agents.topology import Edges
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear layer and what follows it, at one moment.
+
+    Attributes:
+        edges: every one there is, where it is dense.
+        activation: ``"identity"``, ``"relu"`` or ``"tanh"``.
+        weight: in slot order, which for a dense layer is its matrix.
+        bias: None where there is none.
+    """
+
+    edges: Edges
+    activation: str
+    weight: Tensor
+    bias: Tensor | None
+
+
+class Network(ABC):
+    """A chain of layers with its parameters and room for their gradients.
+
+    Args:
+        layers: in the order of the flow.
+        gradients: whether they will be wanted.
+    """
+
+    def __init__(self, layers: Sequence[Layer], gradients: bool = False) -> None:
+        self.layers = list(layers)
+        self.dtype = self.layers[0].weight.dtype
+        self.out_features = self.layers[-1].edges.shape[0]
+        held = [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
+        self.gradients = {p: torch.empty_like(p) for p in held} if gradients else {}
+
+    @abstractmethod
+    def workspace_size(self, batch: int) -> int:
+        """Numbers that a backward needs of its forward."""
+
+    @abstractmethod
+    def new_pass(self, batch: int, room: Room | None = None) -> Pass:
+        """``room``: where the forward leaves what the backward needs; None: no backward will follow."""
+
+
+class Pass(ABC):
+    """One forward of a network over a batch, and the backward that belongs to it.
+
+    Attributes:
+        output: of the forward, ``[batch, out_features]``.
+    """
+
+    output: Tensor
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Step:
+        """``x``: ``[batch, in_features]``, contiguous. The result will be in ``output``."""
+
+    @abstractmethod
+    def backward(self, grad: Tensor, grad_x: Tensor | None = None, parameters: bool = True) -> Step:
+        """From the gradient of the output to those of the parameters, or of the input, or both."""
+
+
+class Room:
+    """Memory that passes use one after the other: what fits into the cache together is fast.
+
+    Args:
+        networks: those that will use it.
+        batch: samples.
+    """
+
+    def __init__(self, networks: Iterable[Network], batch: int) -> None:
+        sizes = {network: network.workspace_size(batch) for network in networks}
+        self._memory = torch.empty(max(sizes.values()), dtype=next(iter(sizes)).dtype)
+
+    def of(self, network: Network, batch: int) -> Tensor:
+        """A network's part of it."""
+        return self._memory[: network.workspace_size(batch)]
+
+
+def stretch_of(module: nn.Module) -> Stretch | None:
+    """All of a network as one, or None where it is more than linear layers and activations, or has hooks."""
+    return module.stretch() if isinstance(module, SparseSequential) else None
+
+
+def layers_of(stretch: Stretch) -> list[Layer]:
+    """As they are now."""
+    chain = stretch.chain()
+    return [
+        Layer(edges, activation, layer.weight, layer.bias)
+        for edges, activation, layer in zip(chain.edges, chain.activations, stretch.layers, strict=True)
+    ]
+
+
+def computes_densely(stretch: Stretch) -> bool:
+    """Whether its backend is ``"masked"``: then all of it goes by dense matrices."""
+    return any(isinstance(layer, SparseLinear) and layer.backend == "masked" for layer in stretch.layers)
