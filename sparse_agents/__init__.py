@@ -7,7 +7,7 @@ from sparse_agents.algorithms import DSSAC, DSTD3
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.control import TopologyController, sparsify
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.nn import SparseConv2d, SparseLinear, SparseSequential
+from sparse_agents.nn import SparseConv2d, SparseLinear, SparseSequential, deferred_matrices
 from sparse_agents.ops import backend_info
 from sparse_agents.policies import densify, register_aliases, sparsify_agent
 from sparse_agents.topology import Edges, Rewire, Topology
@@ -31,6 +31,7 @@ __all__ = [
     "TopologyController",
     "__version__",
     "backend_info",
+    "deferred_matrices",
     "densify",
     "sparsify",
     "sparsify_agent",

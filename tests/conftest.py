@@ -31,6 +31,7 @@ def _restored() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)  # commands set it
     if FASTEST is not None:
         select_isa(FASTEST)
 

@@ -13,9 +13,9 @@ from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from torch import nn
 
 from sparse_agents.algorithms import DSSAC, DSTD3
+from sparse_agents.benchmark.masks import masked
 from sparse_agents.benchmark.replay import fill
 from sparse_agents.benchmark.timing import Record
 from sparse_agents.runs import gradient_step_seconds, make_env
@@ -32,16 +32,16 @@ def agents(
     env_id: str = "HalfCheetah-v5",
     width: int = 256,
     batch: int = 256,
-    sparsities: Sequence[float] = (0.5, 0.9, 0.95),
+    sparsities: Sequence[float] = (0.0, 0.5, 0.9, 0.95),
     masks: bool = True,
 ) -> Iterator[Record]:
     """Gradient steps on random transitions: Stable-Baselines3's own, the same with masks, and ours."""
     dense, sparse = PAIRS[algorithm]
     names = {sparsity: f"{sparse.__name__} {sparsity:.0%}" for sparsity in sparsities}
-    models: dict[str, Any] = {"dense": _agent(dense, env_id, width, batch)}
+    models: dict[str, Any] = {"dense": new_agent(dense, env_id, width, batch)}
     if masks:
-        models["masks"] = masked(_agent(dense, env_id, width, batch), max(sparsities))
-    models |= {name: _agent(sparse, env_id, width, batch, sparsity) for sparsity, name in names.items()}
+        models["masks"] = masked(new_agent(dense, env_id, width, batch), max(sparsities))
+    models |= {name: new_agent(sparse, env_id, width, batch, sparsity) for sparsity, name in names.items()}
     for model in models.values():
         fill(model)
     seconds = gradient_step_seconds(models, batch, rounds=ROUNDS)
@@ -57,9 +57,9 @@ def learning(
     dense, sparse = PAIRS[algorithm]
     names = {sparsity: f"{sparse.__name__} {sparsity:.0%}"}
     models: dict[str, Any] = {
-        "dense": _agent(dense, env_id, width, batch, action_noise=_noise(env_id)),
-        "masks": masked(_agent(dense, env_id, width, batch, action_noise=_noise(env_id)), sparsity),
-        names[sparsity]: _agent(sparse, env_id, width, batch, sparsity, action_noise=_noise(env_id)),
+        "dense": new_agent(dense, env_id, width, batch, action_noise=_noise(env_id)),
+        "masks": masked(new_agent(dense, env_id, width, batch, action_noise=_noise(env_id)), sparsity),
+        names[sparsity]: new_agent(sparse, env_id, width, batch, sparsity, action_noise=_noise(env_id)),
     }
     times: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():
@@ -74,41 +74,17 @@ def learning(
     yield from _records(case, batch, algorithm, names, seconds)
 
 
-def masked(model: Any, sparsity: float) -> Any:
-    """Sparsity as the field simulates it: full matrices, multiplied with masks around every optimizer step."""
-    masks: dict[torch.Tensor, torch.Tensor] = {}
-    generator = torch.Generator().manual_seed(0)
-    for network in (model.actor, model.critic, model.critic_target):
-        for module in network.modules():
-            if isinstance(module, nn.Linear) and module.out_features > 1:
-                weight = module.weight
-                masks[weight] = (torch.rand(weight.shape, generator=generator) >= sparsity).float()
-
-    def mask_gradients(*_: Any) -> None:
-        for weight, mask in masks.items():
-            if weight.grad is not None:
-                weight.grad.mul_(mask)
-
-    def mask_weights(*_: Any) -> None:
-        for weight, mask in masks.items():
-            weight.data.mul_(mask)
-
-    for network in (model.actor, model.critic):
-        network.optimizer.register_step_pre_hook(mask_gradients)
-        network.optimizer.register_step_post_hook(mask_weights)
-    return model
-
-
-def _agent(
+def new_agent(
     kind: type[OffPolicyAlgorithm], env_id: str, width: int, batch: int, sparsity: float | None = None, **settings: Any
 ) -> OffPolicyAlgorithm:
+    """With two hidden layers: one of Stable-Baselines3's, or of ours at a sparsity, outputs included."""
     policy: dict[str, Any] = {"net_arch": [width, width]}
     if sparsity is not None:
         policy |= {"sparsity": sparsity, "distribution": "erk", "dense_output": False}
     name = "MlpPolicy" if sparsity is None else "SparseMlpPolicy"
     model: Any = kind(
-        name, make_env(env_id, 0), buffer_size=20_000, batch_size=batch, learning_starts=batch, seed=0, device="cpu",
-        policy_kwargs=policy, **settings,
+        name, make_env(env_id, 0), batch_size=batch, learning_starts=batch, seed=0, device="cpu", policy_kwargs=policy,
+        **{"buffer_size": 20_000, **settings},
     )  # fmt: skip
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model  # type: ignore[no-any-return]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.logger import Logger
 
+from sparse_agents.benchmark.peak import peak, settled
 from sparse_agents.benchmark.replay import fill
 from sparse_agents.control import TopologyController
 from sparse_agents.errors import ConfigurationError
@@ -192,7 +190,7 @@ def _train(name: str, width: int, sparsity: float) -> UpdateMemory:
         edges = random_edges((width, width), count, generator)
     else:
         edges = rule.initial_edges("layer", shape, count, generator)
-    empty = _settled()
+    empty = settled()
     layer = SparseLinear(width, width, topology=Topology(edges))
     if name in CHOOSE_AMONG_WEIGHTS:
         bound = layer.weight.detach().abs().max()
@@ -202,31 +200,17 @@ def _train(name: str, width: int, sparsity: float) -> UpdateMemory:
     controller = TopologyController({"layer": layer}, rule, schedule, seed=0, paths=[{"layer": layer}])
     controller.attach(optimizer)
     x = torch.randn(16, width, generator=generator)
-    seconds, peak, update = 0.0, 0, 0
+    seconds, highest, update = 0.0, 0, 0
     for _ in range(4):
         optimizer.zero_grad()
         layer(x).square().mean().backward()
-        peak = max(peak, _peak())
-        before = _settled()
+        highest = max(highest, peak())
+        before = settled()
         begin = time.perf_counter()
         optimizer.step()
         seconds = max(seconds, time.perf_counter() - begin)
-        peak, update = max(peak, _peak()), max(update, _peak() - before)
+        highest, update = max(highest, peak()), max(update, peak() - before)
     if layer.topology.nnz < 1:
         raise ConfigurationError(f"topology={name!r} emptied the layer.")
     case = f"layer {width}-{width} at {sparsity:.1%}"
-    return UpdateMemory(case, name, peak - empty, update, 4 * width * width, seconds)
-
-
-def _settled() -> int:
-    """Resident bytes once free memory is given back; the peak starts anew from there."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    return _peak()
-
-
-def _peak() -> int:
-    """Resident bytes at the highest since :func:`_settled`."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return UpdateMemory(case, name, highest - empty, update, 4 * width * width, seconds)

@@ -30,7 +30,8 @@ class BenchmarkArguments:
 
     suite: Positional[str]
     """kernels: speed relative to dense torch; topology: what the rules' updates cost; agents: gradient steps and steps
-    of learn(); layers: convolutions and LSTMs; crossover: the density from which filled matrices are faster"""
+    of learn(); memory: what agents of any width keep; layers: convolutions and LSTMs; crossover: the density from which
+    filled matrices are faster"""
     json: Path | None = None
     """Also write the records to this file."""
     quick: bool = False
@@ -135,6 +136,21 @@ def _crossover_suite(quick: bool) -> Sequence[benchmark.Crossover]:
     return found
 
 
+def _memory_suite(quick: bool) -> Sequence[benchmark.AgentMemory]:
+    widths = (256, 1024) if quick else benchmark.WIDTHS
+    found = list(_with_progress(benchmark.agent_memory(widths), lambda m: f"{m.contender}, {m.width} wide"))
+    parts = list(found[0].parts)
+    title = "TD3 with two hidden layers: bytes per connection, all that is kept, and the peak while training"
+    table = Table("width", "", "connections", *parts, "kept", "peak", "step", title=title, title_justify="left")
+    for m in found:
+        per_connection = [f"{m.parts[part] / m.connections:.1f}" for part in parts]
+        ran = ("", "") if m.peak is None else (_mib(m.peak), f"{(m.step_seconds or 0) * 1e3:.0f} ms")
+        label = f"{m.contender}, {m.sparsity:.1%}" if m.sparsity else m.contender
+        table.add_row(str(m.width), label, f"{m.connections:,}", *per_connection, _mib(sum(m.parts.values())), *ran)
+    Console().print(table)
+    return found
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
@@ -143,6 +159,7 @@ SUITES: dict[str, Callable[[bool], Sequence[Any]]] = {
     "kernels": _kernel_suite,
     "topology": _topology_suite,
     "agents": _agent_suite,
+    "memory": _memory_suite,
     "layers": _layer_suite,
     "crossover": _crossover_suite,
 }

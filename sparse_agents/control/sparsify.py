@@ -16,6 +16,7 @@ from sparse_agents.nn import (
     BACKENDS,
     DenseLayer,
     SparseLinear,
+    check_none_deferred,
     check_patterns,
     dense_layers,
     matrix_shape,
@@ -168,6 +169,8 @@ def sparsify(
         if optimizer is not None:
             swap_parameters(optimizer, replaced, now.values())  # type: ignore[arg-type]
             controller.attach(optimizer)
+        for one in (module, *followers):
+            check_none_deferred(one)
         return controller
 
 

@@ -16,6 +16,7 @@ from sparse_agents.nn.convert import (
     sparse_layers,
     unrolled,
 )
+from sparse_agents.nn.deferred import check_none_deferred, deferred_matrices, is_deferred
 from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.lstm import UnrolledLSTM, torch_name
@@ -31,11 +32,14 @@ __all__ = [
     "SparseLinear",
     "SparseSequential",
     "UnrolledLSTM",
+    "check_none_deferred",
     "check_patterns",
+    "deferred_matrices",
     "dense_layers",
     "densify",
     "fastest",
     "fuse",
+    "is_deferred",
     "is_dense_layer",
     "matches",
     "matrix_shape",

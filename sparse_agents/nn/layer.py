@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.nn.deferred import draw_weights, is_deferred
 from sparse_agents.ops import STALE_GRAPH, DenseGrad, GradientProbe
 from sparse_agents.topology import Edges, Topology
 
@@ -74,9 +75,13 @@ class SparseLayer(nn.Module):
 
     def take(self, dense: nn.Linear | nn.Conv2d, scale: float) -> None:
         """The values of a dense layer, weights multiplied by ``scale``."""
-        self.to(dense.weight.device)
         with torch.no_grad():
-            self.weight.copy_(dense.weight.reshape(-1)[self.topology.edges.ids] * scale)
+            if is_deferred(dense):
+                draw_weights(self.weight, self.topology.shape[1])
+                self.weight.mul_(scale)
+            else:
+                self.to(dense.weight.device)
+                self.weight.copy_(dense.weight.reshape(-1)[self.topology.edges.ids] * scale)
             if dense.bias is not None and self.bias is not None:
                 self.bias.copy_(dense.bias)
         keep_frozen(dense, self)

@@ -28,8 +28,11 @@ from sparse_agents.nn import (
     SparseLayer,
     SparseLinear,
     UnrolledLSTM,
+    check_none_deferred,
     check_patterns,
+    deferred_matrices,
     fastest,
+    is_deferred,
     is_dense_layer,
     matches,
     matrix_shape,
@@ -97,7 +100,8 @@ class SparsePolicyMixin:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._sparse_kwargs, self._dense_kwargs = self._split(**kwargs)
-        super().__init__(*args, **self._dense_kwargs)
+        with deferred_matrices():
+            super().__init__(*args, **self._dense_kwargs)
         self._sparsify()
 
     def _split(
@@ -208,6 +212,7 @@ class SparsePolicyMixin:
             raise unknown("backend", backend, (*BACKENDS, "auto"))
         with unrolled(self):
             self._convert()
+        check_none_deferred(self)
 
     def _convert(self) -> None:
         seed = fresh_seed()
@@ -302,8 +307,12 @@ class SparsePolicyMixin:
         for name, others in twins.items():
             topology = topologies[name] if share else Topology(topologies[name].edges)
             everywhere |= dict.fromkeys(others, topology)
+        deferred = [name for name in topologies if is_deferred(self.get_submodule(name))]
         replaced = replace_layers(self, everywhere, self._sparse_kwargs["weight_init"])
         found = sparse_layers(self)
+        for name in deferred:  # targets, which are drawn alike elsewhere, begin as copies
+            for other in twins[name]:
+                found[other].weight.data.copy_(found[name].weight.data)
         for optimizer in optimizers:
             swap_parameters(optimizer, replaced, found.values())
         return {name: [found[other] for other in others if share] for name, others in twins.items()}

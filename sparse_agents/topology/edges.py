@@ -101,13 +101,12 @@ class Edges:
     @cached_property
     def row(self) -> Tensor:
         """The output unit of each slot, ``[nnz]`` int64."""
-        counts = self.row_ptr.diff().to(torch.int64)
-        return torch.repeat_interleave(torch.arange(self.shape[0], device=self.col.device), counts)
+        return self._rows(torch.int64)
 
     @cached_property
     def ids(self) -> Tensor:
         """Linear positions ``row * in_features + col``, ``[nnz]`` int64, increasing."""
-        return self.row * self.shape[1] + self.col
+        return self._rows(torch.int64).mul_(self.shape[1]).add_(self.col)
 
     @cached_property
     def transpose(self) -> Transpose:
@@ -116,7 +115,12 @@ class Edges:
         slot = torch.argsort(self.col.to(narrow), stable=True)
         col_ptr = torch.zeros(cols + 1, dtype=torch.int32, device=self.col.device)
         col_ptr[1:] = torch.bincount(self.col, minlength=cols).cumsum(0)
-        return Transpose(col_ptr, self.row[slot].to(torch.int32), slot.to(torch.int32))
+        return Transpose(col_ptr, self._rows(torch.int32)[slot], slot.to(torch.int32))
+
+    def _rows(self, dtype: torch.dtype) -> Tensor:
+        """:attr:`row`, not kept: most rules never ask for it, and it would be a sixth of what a layer holds."""
+        every = torch.arange(self.shape[0], dtype=dtype, device=self.col.device)
+        return torch.repeat_interleave(every, self.row_ptr.diff().to(torch.int64))
 
     def transposed(self) -> Edges:
         """The same connections the other way round; its slots are in the order of ``transpose.slot``."""

@@ -45,7 +45,7 @@ class Network(ABC):
         self.dtype = self.layers[0].weight.dtype
         self.out_features = self.layers[-1].edges.shape[0]
         held = [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
-        self.gradients = {p: torch.empty_like(p) for p in held} if gradients else {}
+        self.gradients = {p: _gradient(p) for p in held} if gradients else {}
 
     @abstractmethod
     def workspace_size(self, batch: int) -> int:
@@ -54,6 +54,15 @@ class Network(ABC):
     @abstractmethod
     def new_pass(self, batch: int, room: Room | None = None) -> Pass:
         """``room``: where the forward leaves what the backward needs; None: no backward will follow."""
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """A parameter's own, so that there are not two."""
+    if not parameter.requires_grad:
+        return torch.empty_like(parameter)
+    if parameter.grad is None or not parameter.grad.is_contiguous():
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 class Pass(ABC):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from sparse_agents.benchmark import agents, learning
-from sparse_agents.benchmark.agents import _agent, masked
+from sparse_agents.benchmark.agents import new_agent
+from sparse_agents.benchmark.masks import masked
 
 
 def test_gradient_steps_and_steps_of_learning() -> None:
@@ -22,7 +23,7 @@ def test_gradient_steps_and_steps_of_learning() -> None:
 def test_masks_keep_their_zeros() -> None:
     from stable_baselines3 import TD3
 
-    model = masked(_agent(TD3, "Pendulum-v1", 32, 8), 0.9)
+    model = masked(new_agent(TD3, "Pendulum-v1", 32, 8), 0.9)
     model.learn(60)
     weight = model.actor.mu[2].weight
     assert 0.8 < float((weight == 0).float().mean()) < 1

@@ -17,6 +17,7 @@ import yaml
 from stable_baselines3 import TD3
 
 from sparse_agents import DSTD3
+from sparse_agents.errors import ConfigurationError
 
 SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0", "--num-threads", "1"]
 
@@ -269,3 +270,19 @@ def test_the_length_of_the_run_is_the_end_of_pruning_and_annealing(algo: str, tm
     cosine = ["--topology", "rigl", "--topology-kwargs", "schedule:cosine"]
     annealed = run("train", "--algo", algo, *short, *cosine, cwd=tmp_path)
     assert annealed.returncode == 0, annealed.stderr
+
+
+def test_a_resumed_run_has_its_number_of_threads(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which changes the order of sums, and with it all that follows."""
+    from sparse_agents.cli import train as command
+
+    asked: list[int] = []
+
+    def stop(count: int) -> None:
+        asked.append(count)
+        raise ConfigurationError("enough")
+
+    monkeypatch.setattr(command, "set_threads", stop)
+    with pytest.raises(ConfigurationError, match="enough"):
+        command.main(["--resume", str(trained), "-n", "5000"])
+    assert asked == [1]
