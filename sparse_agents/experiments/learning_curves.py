@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,11 @@ def bootstrap_interval(values: Array) -> Interval:
     def aggregate(runs: Array) -> Array:
         return np.asarray([metrics.aggregate_mean(runs)], dtype=np.float64)
 
-    _, intervals = library.get_interval_estimates(
-        {"": scores}, aggregate, reps=RESAMPLES, random_state=np.random.RandomState(0)
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "random_state is deprecated")  # which rliable passes on to its dependency
+        _, intervals = library.get_interval_estimates(
+            {"": scores}, aggregate, reps=RESAMPLES, random_state=np.random.RandomState(0)
+        )
     low, high = intervals[""][:, 0]
     return Interval(mean, float(low), float(high))
 

@@ -1,0 +1,149 @@
+"""Train networks of a thousand and of a million hidden neurons on one thread, without a dense matrix anywhere."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sparse_agents.benchmark.peak import peak, settled
+from sparse_agents.cli import run_command
+from sparse_agents.cli.options import parse, set_threads
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.experiments.gene_expression import GeneExpression, planted, read_csv
+from sparse_agents.experiments.scipy_mlp import ScipyMLP
+from sparse_agents.experiments.set_mlp import SIZES, Epoch, SetMLP, Size
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """SET on data of the shape of the Leukemia microarrays (54,675 genes, 18 classes, 2096 samples), after Liu et al.,
+    "Sparse evolutionary deep learning with over one million artificial neurons on commodity hardware", 2021."""
+
+    sizes: tuple[str, ...] = ("small", "million")
+    """small: two hidden layers of 1000 units at 1% density; million: of 500,000 units at 0.007%."""
+    csv: Path | None = None
+    """The real data: a row per sample with a header, the class in the last column. By default, planted classes."""
+    epochs: int | None = None
+    """By default 100 and 10."""
+    batch: int | None = None
+    """Samples in a minibatch; by default 32."""
+    seed: int = 0
+    """Of everything random."""
+    num_threads: int = 1
+    """Threads for torch and the kernels."""
+    scipy_batches: int = 3
+    """Minibatches that SciPy's matrices are timed for beside ours; 0 for none."""
+    json: Path | None = None
+    """Also write what was measured to this file."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One network.
+
+    Attributes:
+        units: neurons, inputs and outputs included.
+        connections: of them.
+        density: of the network.
+        seconds: of training, topology updates included.
+        step_seconds: a minibatch, the median.
+        scipy_seconds: the same on SciPy's matrices; None where it was not measured.
+        peak: bytes of resident memory over the data's.
+        epochs: what was reached after each.
+    """
+
+    size: str
+    units: int
+    connections: int
+    density: float
+    seconds: float
+    step_seconds: float
+    scipy_seconds: float | None
+    peak: int
+    epochs: Sequence[Epoch]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(Arguments, "million_neurons", argv)
+    for name in arguments.sizes:
+        if name not in SIZES:
+            raise unknown("size", name, SIZES)
+    for flag, least in (("epochs", 1), ("batch", 1), ("scipy_batches", 0)):
+        value = getattr(arguments, flag)
+        if value is not None and value < least:
+            raise ConfigurationError(f"--{flag.replace('_', '-')} {value}: at least {least}.")
+    set_threads(arguments.num_threads)
+    data = planted(seed=arguments.seed) if arguments.csv is None else read_csv(arguments.csv, arguments.seed)
+    found = []
+    for name in arguments.sizes:
+        given = {key: getattr(arguments, key) for key in ("epochs", "batch") if getattr(arguments, key) is not None}
+        found.append(_measure(name, replace(SIZES[name], **given), data, arguments))
+        _print(found[-1])
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+
+
+def _measure(name: str, size: Size, data: GeneExpression, arguments: Arguments) -> Measured:
+    before = settled()
+    model = SetMLP(size, data, arguments.seed)
+    connections = model.controller.connections
+    epochs = []
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task(f"{name}: {connections:,} connections", total=model.batches * size.epochs)
+        for epoch in model.train(lambda: progress.advance(task)):
+            epochs.append(epoch)
+            progress.update(task, description=f"{name}: epoch {epoch.epoch}, accuracy {epoch.accuracy:.1f}%")
+    highest = peak() - before
+    ours, theirs = _steps(model, arguments.scipy_batches)
+    total = sum(rows * cols for rows, cols in size.shapes(data.x.shape[1], data.classes))
+    return Measured(
+        name, model.units, connections, connections / total, epochs[-1].seconds, ours, theirs, highest, epochs
+    )
+
+
+def _steps(model: SetMLP, scipy_batches: int) -> tuple[float, float | None]:
+    """Seconds per minibatch of ours and of SciPy's, in turns."""
+    x, y = model.data.x[: model.size.batch], model.data.y[: model.size.batch]
+    rival = ScipyMLP(model.network, model.size.learning_rate) if scipy_batches else None
+    model.optimizer.param_groups[0]["lr"] = 0.0  # nothing more is learned, and no topology updated
+    ours, theirs = [], []
+    for _ in range(max(1, scipy_batches)):
+        begin = time.perf_counter()
+        model.step(x, y)
+        ours.append(time.perf_counter() - begin)
+        if rival is not None:
+            begin = time.perf_counter()
+            rival.step(x.numpy(), y.numpy())
+            theirs.append(time.perf_counter() - begin)
+    return statistics.median(ours), statistics.median(theirs) if theirs else None
+
+
+def _print(found: Measured) -> None:
+    table = Table(show_header=False, title=found.size, title_justify="left")
+    last = found.epochs[-1]
+    table.add_row("neurons", f"{found.units:,}")
+    table.add_row("connections", f"{found.connections:,} of a dense network's ({found.density:.4%})")
+    table.add_row("training", f"{found.seconds:.1f} s, {last.epoch} epochs, {torch.get_num_threads()} thread(s)")
+    table.add_row("memory", f"{found.peak / 2**20:.0f} MiB at the peak, data not counted")
+    best = max(epoch.accuracy for epoch in found.epochs)
+    table.add_row("accuracy", f"{last.accuracy:.1f}% of the test samples, {best:.1f}% at best")
+    table.add_row("minibatch", f"{found.step_seconds * 1e3:.1f} ms")
+    if found.scipy_seconds is not None:
+        ratio = found.scipy_seconds / found.step_seconds
+        table.add_row("SciPy's matrices", f"{found.scipy_seconds * 1e3:.1f} ms a minibatch: {ratio:.1f}x slower")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run_command(main)
