@@ -15,7 +15,7 @@ from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
 from sparse_agents.algorithms.run_length import NOT_YET
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin, SparseSACPolicy
-from sparse_agents.training import GradientStep, SACStep, TrainsNatively
+from sparse_agents.training import GradientStep, SACStep, TrainsNatively, networks_of
 
 DS_SAC_POLICY: Mapping[str, Any] = {**PAPER_POLICY, "optimizer_kwargs": {}, "lambdas": [12.0, 80.0]}
 DENSE_TAU = 0.005
@@ -102,10 +102,7 @@ class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
         return steps
 
     def networks_trained(self) -> Mapping[str, nn.Module]:
-        networks: dict[str, nn.Module] = {"actor": self.actor.latent_pi}
-        for name, critic in (("critic", self.critic), ("target critic", self.critic_target)):
-            networks |= {f"{name} {index}": network for index, network in enumerate(critic.q_networks)}
-        return networks
+        return networks_of(self, "latent_pi")
 
     def other_optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {} if self.ent_coef_optimizer is None else {"entropy coefficient": self.ent_coef_optimizer}

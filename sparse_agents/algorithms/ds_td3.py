@@ -18,7 +18,7 @@ from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
 from sparse_agents.algorithms.run_length import NOT_YET
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
-from sparse_agents.training import GradientStep, TD3Step, TrainsNatively
+from sparse_agents.training import GradientStep, TD3Step, TrainsNatively, networks_of
 
 TARGET_TOPOLOGIES = ("shared", "capped")
 
@@ -102,10 +102,7 @@ class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
             self.actor.optimizer.register_step_post_hook(lambda *_: self._capped.update(self._capped_tau))
 
     def networks_trained(self) -> Mapping[str, nn.Module]:
-        networks: dict[str, nn.Module] = {"actor": self.actor.mu, "target actor": self.actor_target.mu}
-        for name, critic in (("critic", self.critic), ("target critic", self.critic_target)):
-            networks |= {f"{name} {index}": network for index, network in enumerate(critic.q_networks)}
-        return networks
+        return {**networks_of(self, "mu"), "target actor": self.actor_target.mu}
 
     def native_step(self, batch_size: int) -> GradientStep:
         return TD3Step(self, batch_size)

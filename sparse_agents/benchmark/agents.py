@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sparse_agents.algorithms import DSSAC, DSTD3
+from sparse_agents.benchmark.agent_rivals import OfficialDSTD3, sbx_agent
 from sparse_agents.benchmark.masks import masked
 from sparse_agents.benchmark.replay import fill
 from sparse_agents.benchmark.timing import Record
@@ -25,6 +27,7 @@ PAIRS: Mapping[str, tuple[type[OffPolicyAlgorithm], type[OffPolicyAlgorithm]]] =
     "SAC": (SAC, DSSAC),
 }
 ROUNDS = 5
+SBX = "Stable-Baselines-Jax, dense"
 
 
 def agents(
@@ -34,16 +37,25 @@ def agents(
     batch: int = 256,
     sparsities: Sequence[float] = (0.0, 0.5, 0.9, 0.95),
     masks: bool = True,
+    rivals: bool = False,
+    official: Path | None = None,
 ) -> Iterator[Record]:
-    """Gradient steps on random transitions: Stable-Baselines3's own, the same with masks, and ours."""
+    """Gradient steps on random transitions: Stable-Baselines3's own, the same with masks, and ours.
+
+    ``rivals``: also those of :mod:`sparse_agents.benchmark.agent_rivals`, ``official`` being for DS-TD3's.
+    """
     dense, sparse = PAIRS[algorithm]
     names = {sparsity: f"{sparse.__name__} {sparsity:.0%}" for sparsity in sparsities}
     models: dict[str, Any] = {"dense": new_agent(dense, env_id, width, batch)}
     if masks:
         models["masks"] = masked(new_agent(dense, env_id, width, batch), max(sparsities))
+    if rivals and (agent := sbx_agent(algorithm, env_id, width, batch)) is not None:
+        models[SBX] = agent
     models |= {name: new_agent(sparse, env_id, width, batch, sparsity) for sparsity, name in names.items()}
     for model in models.values():
         fill(model)
+    if rivals and official is not None and algorithm == "TD3":
+        models["official DS-TD3"] = OfficialDSTD3(official, env_id, width, max(sparsities))
     seconds = gradient_step_seconds(models, batch, rounds=ROUNDS)
     case = f"{algorithm} gradient step, {env_id}, {width}x{width}"
     yield from _records(case, batch, algorithm, names, seconds)
@@ -51,7 +63,7 @@ def agents(
 
 def learning(
     algorithm: str = "TD3", env_id: str = "HalfCheetah-v5", width: int = 256, batch: int = 256, sparsity: float = 0.9,
-    steps: int = 300,
+    steps: int = 300, rivals: bool = False,
 ) -> Iterator[Record]:  # fmt: skip
     """Steps of ``learn()``: acting, the environment, the replay buffer and one gradient step each."""
     dense, sparse = PAIRS[algorithm]
@@ -61,6 +73,8 @@ def learning(
         "masks": masked(new_agent(dense, env_id, width, batch, action_noise=_noise(env_id)), sparsity),
         names[sparsity]: new_agent(sparse, env_id, width, batch, sparsity, action_noise=_noise(env_id)),
     }
+    if rivals and (agent := sbx_agent(algorithm, env_id, width, batch, action_noise=_noise(env_id))) is not None:
+        models[SBX] = agent
     times: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():
         model.learn(2 * batch)
@@ -104,7 +118,7 @@ def _records(
     for sparsity, name in names.items():
         value = seconds[name]
         yield Record(case, sparsity, batch, threads, "sparse_agents", label, value, baseline, baseline / value)
-    if "masks" in seconds:
-        value = seconds["masks"]
-        for sparsity in names:  # masks cost the same, whatever they hide
-            yield Record(case, sparsity, batch, threads, "masks", label, value, baseline, baseline / value)
+    for other in (name for name in seconds if name != "dense" and name not in names.values()):
+        value = seconds[other]
+        for sparsity in names:  # dense agents and masks cost the same, whatever these hide
+            yield Record(case, sparsity, batch, threads, other, label, value, baseline, baseline / value)

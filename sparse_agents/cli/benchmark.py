@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,8 @@ class BenchmarkArguments:
     quick: bool = False
     """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small; the others:
     the smallest of theirs."""
+    official: Path | None = None
+    """agents: a checkout of the official DS-TD3 code, to be measured beside ours."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -52,25 +55,27 @@ def main(argv: Sequence[str]) -> None:
     before = torch.get_num_threads()
     Console().print(f"{_processor()}, {platform.system()}, torch {torch.__version__}, kernels: {info.isa}\n")
     try:
-        records = SUITES[arguments.suite](arguments.quick)
+        records = SUITES[arguments.suite](arguments)
     finally:
         torch.set_num_threads(before)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([r.as_dict() for r in records], indent=1) + "\n")
 
 
-def _kernel_suite(quick: bool) -> Sequence[benchmark.Record]:
-    records = list(_with_progress((_quick() if quick else _kernels()), lambda r: f"{r.case} at {r.sparsity:.0%}"))
+def _kernel_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Record]:
+    records = list(
+        _with_progress((_quick() if arguments.quick else _kernels()), lambda r: f"{r.case} at {r.sparsity:.0%}")
+    )
     _print(records)
     return records
 
 
-def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.UpdateMemory]:
+def _topology_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.UpdateTime | benchmark.UpdateMemory]:
     torch.set_num_threads(1)
-    rules = ("set", "rigl") if quick else ()
+    rules = ("set", "rigl") if arguments.quick else ()
     console = Console()
     times: list[benchmark.UpdateTime] = []
-    for width in (256,) if quick else (256, 1024):
+    for width in (256,) if arguments.quick else (256, 1024):
         found = list(_with_progress(benchmark.update_times(width, rules=rules), lambda r: r.rule))
         title = f"TD3 with {width}-{width} hidden units at 90% sparsity, one update of the actor and both critics"
         table = Table("rule", "update", "gradient step", "share at 1 in 100", title=title, title_justify="left")
@@ -83,7 +88,7 @@ def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.Up
     if platform.system() != "Linux":
         console.print("Peak memory is measured on Linux only.")
         return times
-    width = 1024 if quick else 16384
+    width = 1024 if arguments.quick else 16384
     memories = list(_with_progress(benchmark.update_memory(width, rules=rules), lambda r: r.rule))
     title = f"One layer of {width} by {width} at 99.9% sparsity; its dense weights are {_mib(memories[0].dense)}"
     table = Table("rule", "peak memory", "of it the update", "update", title=title, title_justify="left")
@@ -93,37 +98,44 @@ def _topology_suite(quick: bool) -> Sequence[benchmark.UpdateTime | benchmark.Up
     return [*times, *memories]
 
 
-def _agent_suite(quick: bool) -> Sequence[benchmark.Record]:
+def _agent_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Record]:
     torch.set_num_threads(1)
+    if not arguments.quick and importlib.util.find_spec("sbx") is None:
+        print("Without Stable-Baselines-Jax (pip install sbx-rl), which is not installed.")
+    if not arguments.quick and arguments.official is None:
+        print("Without the official DS-TD3: give a checkout with --official.")
     records = list(
-        _with_progress(benchmark.agents() if quick else _agents(), lambda r: f"{r.case} at {r.sparsity:.0%}")
+        _with_progress(
+            benchmark.agents() if arguments.quick else _agents(arguments.official),
+            lambda r: f"{r.case} at {r.sparsity:.0%}",
+        )
     )
     _print(records)
     return records
 
 
-def _agents() -> Iterator[benchmark.Record]:
+def _agents(official: Path | None) -> Iterator[benchmark.Record]:
     for algorithm in ("TD3", "SAC"):
-        yield from benchmark.agents(algorithm)
-        yield from benchmark.learning(algorithm)
+        yield from benchmark.agents(algorithm, rivals=True, official=official)
+        yield from benchmark.learning(algorithm, rivals=True)
     yield from benchmark.agents(batch=100)
     yield from benchmark.agents(env_id="Humanoid-v5", width=1024, sparsities=(0.9, 0.95), masks=False)
     torch.set_num_threads(2)
     yield from benchmark.agents(masks=False)
 
 
-def _layer_suite(quick: bool) -> Sequence[benchmark.Record]:
+def _layer_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Record]:
     torch.set_num_threads(1)
-    recurrent = benchmark.lstms(widths=(256,), sparsities=(0.9,)) if quick else benchmark.lstms()
+    recurrent = benchmark.lstms(widths=(256,), sparsities=(0.9,)) if arguments.quick else benchmark.lstms()
     both = chain(benchmark.convolutions(), recurrent)
     records = list(_with_progress(both, lambda r: f"{r.case} at {r.sparsity:.0%}"))
     _print(records)
     return records
 
 
-def _crossover_suite(quick: bool) -> Sequence[benchmark.Crossover]:
+def _crossover_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Crossover]:
     torch.set_num_threads(1)
-    entries = benchmark.crossovers(widths=(64, 128), batches=(32,)) if quick else benchmark.crossovers()
+    entries = benchmark.crossovers(widths=(64, 128), batches=(32,)) if arguments.quick else benchmark.crossovers()
     found = list(_with_progress(entries, lambda e: f"{e.isa}, batch {e.batch}, width {e.width}"))
     widths = sorted({entry.width for entry in found})
     table = Table(
@@ -136,8 +148,8 @@ def _crossover_suite(quick: bool) -> Sequence[benchmark.Crossover]:
     return found
 
 
-def _memory_suite(quick: bool) -> Sequence[benchmark.AgentMemory]:
-    widths = (256, 1024) if quick else benchmark.WIDTHS
+def _memory_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.AgentMemory]:
+    widths = (256, 1024) if arguments.quick else benchmark.WIDTHS
     found = list(_with_progress(benchmark.agent_memory(widths), lambda m: f"{m.contender}, {m.width} wide"))
     parts = list(found[0].parts)
     title = "TD3 with two hidden layers: bytes per connection, all that is kept, and the peak while training"
@@ -155,7 +167,7 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-SUITES: dict[str, Callable[[bool], Sequence[Any]]] = {
+SUITES: dict[str, Callable[[BenchmarkArguments], Sequence[Any]]] = {
     "kernels": _kernel_suite,
     "topology": _topology_suite,
     "agents": _agent_suite,

@@ -95,6 +95,14 @@ class Copy(Operation):
         ("out", _P),
     ]  # fmt: skip
 
+    @classmethod
+    def between(cls, source: Tensor, out: Tensor) -> Copy:
+        """From one matrix to another of its shape; both may be some columns of larger ones."""
+        rows, columns = source.shape
+        strides = {"from_stride": source.stride(0), "out_stride": out.stride(0)}
+        operation: Copy = cls.of(rows=rows, columns=columns, **strides, source=source, out=out)
+        return operation
+
 
 class SmoothedAction(Operation):
     KIND = 4

@@ -42,8 +42,7 @@ class GaussianActor:
             for head, part, part_gradient in parts:
                 parameter = getattr(head, name)
                 self.gradients[parameter] = part_gradient
-                columns = {"rows": 1, "columns": part.numel(), "from_stride": part.numel(), "out_stride": part.numel()}
-                self.collect.append(Copy.of(**columns, source=parameter, out=part))
+                self.collect.append(Copy.between(parameter.view(1, -1), part.view(1, -1)))
 
 
 class Sample:
@@ -73,20 +72,6 @@ class Sample:
             noise=self.noise,
             action=self.action,
             log_prob=self.log_prob,
-        )
-        return operation
-
-    def put(self, out: Tensor) -> Copy:
-        """The actions into the last columns of ``out``."""
-        rows, columns = self.action.shape
-        total = out.shape[1]
-        operation: Copy = Copy.of(
-            rows=rows,
-            columns=columns,
-            from_stride=columns,
-            out_stride=total,
-            source=self.action,
-            out=out[:, total - columns :],
         )
         return operation
 

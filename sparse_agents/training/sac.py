@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from stable_baselines3 import SAC
 
-from sparse_agents.ops.program import Entropy, GaussianGradient, Least, Program, Step
-from sparse_agents.training.critics import all_gradients, bootstrap, critic_networks, fit
+from sparse_agents.ops.program import Copy, Entropy, GaussianGradient, Least, Program, Step
+from sparse_agents.training.actor_critic import ActorCriticStep
+from sparse_agents.training.critics import bootstrap, critic_networks, fit
 from sparse_agents.training.gaussian import GaussianActor, Sample
-from sparse_agents.training.networks import Network, Pass, Room
+from sparse_agents.training.networks import Pass
 from sparse_agents.training.optimizers import adam_step, polyak_average
-from sparse_agents.training.replay import minibatch_of
 
 
-class SACStep:
+class SACStep(ActorCriticStep):
     """The update of ``SAC.train()`` (Haarnoja et al. 2018), good for as long as no tensor moves.
 
     Args:
@@ -24,41 +24,35 @@ class SACStep:
     """
 
     def __init__(self, model: SAC, batch: int) -> None:
-        self._model = model
-        actor, critics = GaussianActor(model.actor), critic_networks(model.critic, gradients=True)
-        network = actor.network
-        self.minibatch = data = minibatch_of(model, batch, network.dtype)
-        self._rooms = [Room([network, *critics], batch) for _ in range(1 + len(critics))]
-        self._losses = torch.zeros(3, dtype=torch.float64)
-        critic_loss, self._actor_loss, self._entropy_loss = self._losses.split(1)
-        self._coefficient = torch.zeros(1, dtype=torch.float64)
-        self._critic_adam = adam_step(model.critic.optimizer, all_gradients(critics))
-        self._actor_adam = adam_step(model.actor.optimizer, actor.gradients)
+        actor = GaussianActor(model.actor)
+        super().__init__(model, batch, actor.network, actor.gradients)
+        data = self.minibatch
+        self._entropy_loss, self._coefficient = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
         self._polyak = polyak_average(
             list(model.critic.parameters()), list(model.critic_target.parameters()), model.tau
         )
-        passes = network.new_pass(batch, self._rooms[0]), network.new_pass(batch)
-        self._now, self._then = (Sample(one.output) for one in passes)
-        bootstrapping, self._target, targets = bootstrap(
+        now, then = actor.network.new_pass(batch, self.rooms[0]), actor.network.new_pass(batch)
+        self._now, self._then = Sample(now.output), Sample(then.output)
+        bootstrapping, self.target, targets = bootstrap(
             data, critic_networks(model.critic_target), log_prob=self._then.log_prob, entropy=self._coefficient
         )
         program = [
             *data.operations(),
             *actor.collect,
-            passes[0].forward(data.observations),
+            now.forward(data.observations),
             self._now.gaussian(),
             *self._entropy(),
-            passes[1].forward(data.next_observations),
+            then.forward(data.next_observations),
             self._then.gaussian(),
-            self._then.put(data.next_transitions),
+            Copy.between(self._then.action, data.next_transitions[:, data.observation_dim :]),
             *bootstrapping,
-            *fit(data, critics, self._rooms[1], targets, 0.5, critic_loss),
-            self._critic_adam,
-            *self._update_actor(passes[0], critics),
-            self._actor_adam,
+            *fit(data, self.critics, self.rooms[1], targets, 0.5, self.critic_loss),
+            self.critic_adam,
+            *self._update_actor(now),
+            self.actor_adam,
             self._polyak,
         ]
-        self._program = Program(program, network.dtype)
+        self._program = Program(program, actor.network.dtype)
 
     def _entropy(self) -> Sequence[Step]:
         """The entropy coefficient (section 5 of the second paper) and its gradient, where it is trained."""
@@ -81,10 +75,10 @@ class SACStep:
         )
         return [operation, self._entropy_adam]
 
-    def _update_actor(self, actor: Pass, critics: Sequence[Network]) -> Sequence[Step]:
+    def _update_actor(self, actor: Pass) -> Sequence[Step]:
         """By the least critic's gradient, sample by sample; the critics' data is used up by now."""
         data = self.minibatch
-        passes = [network.new_pass(data.batch, room) for network, room in zip(critics, self._rooms[1:], strict=True)]
+        passes = [one.new_pass(data.batch, room) for one, room in zip(self.critics, self.rooms[1:], strict=True)]
         grads = [torch.empty_like(one.output) for one in passes]
         by_transition = [torch.empty_like(data.transitions) for _ in passes]
         least: Least = Least.of(
@@ -92,7 +86,7 @@ class SACStep:
             rows=data.batch,
             log_prob=self._now.log_prob,
             entropy=self._coefficient,
-            loss=self._actor_loss,
+            loss=self.actor_loss,
         )
         least.point("q", [one.output for one in passes])
         least.point("grad", grads)
@@ -110,7 +104,7 @@ class SACStep:
         )
         gradient.point("grad_action", [g[:, data.observation_dim :] for g in by_transition])
         return [
-            self._now.put(data.transitions),
+            Copy.between(self._now.action, data.transitions[:, data.observation_dim :]),
             *(one.forward(data.transitions) for one in passes),
             least,
             *(one.backward(g, x, parameters=False) for one, g, x in zip(passes, grads, by_transition, strict=True)),
@@ -119,22 +113,19 @@ class SACStep:
         ]
 
     def configure(self) -> None:
-        model = self._model
-        self._critic_adam.learning_rate = model.critic.optimizer.param_groups[0]["lr"]
-        self._actor_adam.learning_rate = model.actor.optimizer.param_groups[0]["lr"]
-        self._target.discount = model.gamma
-        if model.ent_coef_optimizer is not None:
-            self._entropy_adam.learning_rate = model.ent_coef_optimizer.param_groups[0]["lr"]
+        super().configure()
+        if self._model.ent_coef_optimizer is not None:
+            self._entropy_adam.learning_rate = self._model.ent_coef_optimizer.param_groups[0]["lr"]
 
     def run(self, updates: int) -> dict[str, float]:
         self.minibatch.draw()
         self._now.draw()
         self._then.draw()
-        self._losses.zero_()
+        losses = {"critic_loss": self.critic_loss, "actor_loss": self.actor_loss}
+        if self._model.ent_coef_optimizer is not None:
+            losses["ent_coef_loss"] = self._entropy_loss
+        for loss in losses.values():
+            loss.zero_()
         self._polyak.tau = self._model.tau
         self._program.run()
-        critic, actor, entropy = self._losses.tolist()
-        logged = {"train/critic_loss": critic, "train/actor_loss": actor, "train/ent_coef": float(self._coefficient)}
-        if self._model.ent_coef_optimizer is not None:
-            logged["train/ent_coef_loss"] = entropy
-        return logged
+        return {f"train/{name}": float(value) for name, value in {**losses, "ent_coef": self._coefficient}.items()}
