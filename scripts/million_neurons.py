@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -20,7 +21,7 @@ from sparse_agents.cli.options import parse, set_threads
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.gene_expression import GeneExpression, planted, read_csv
 from sparse_agents.experiments.scipy_mlp import ScipyMLP
-from sparse_agents.experiments.set_mlp import SIZES, Epoch, SetMLP, Size
+from sparse_agents.experiments.set_mlp import DROP_FRACTION, SIZES, Epoch, SetMLP, Size
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Arguments:
     num_threads: int = 1
     """Threads for torch and the kernels."""
     scipy_batches: int = 3
-    """Minibatches that SciPy's matrices are timed for beside ours; 0 for none."""
+    """Minibatches that SciPy's matrices are timed for, and a topology update; 0 for none."""
     json: Path | None = None
     """Also write what was measured to this file."""
 
@@ -54,9 +55,10 @@ class Measured:
         units: neurons, inputs and outputs included.
         connections: of them.
         density: of the network.
+        batches: minibatches in an epoch.
         seconds: of training, topology updates included.
-        step_seconds: a minibatch, the median.
-        scipy_seconds: the same on SciPy's matrices; None where it was not measured.
+        scipy_step: seconds of a minibatch on SciPy's matrices, the median; None where it was not measured.
+        scipy_update: seconds of a topology update there.
         peak: bytes of resident memory over the data's.
         epochs: what was reached after each.
     """
@@ -65,9 +67,10 @@ class Measured:
     units: int
     connections: int
     density: float
+    batches: int
     seconds: float
-    step_seconds: float
-    scipy_seconds: float | None
+    scipy_step: float | None
+    scipy_update: float | None
     peak: int
     epochs: Sequence[Epoch]
 
@@ -105,28 +108,34 @@ def _measure(name: str, size: Size, data: GeneExpression, arguments: Arguments) 
             epochs.append(epoch)
             progress.update(task, description=f"{name}: epoch {epoch.epoch}, accuracy {epoch.accuracy:.1f}%")
     highest = peak() - before
-    ours, theirs = _steps(model, arguments.scipy_batches)
+    step, update = _on_scipy(model, arguments.scipy_batches) if arguments.scipy_batches else (None, None)
     total = sum(rows * cols for rows, cols in size.shapes(data.x.shape[1], data.classes))
     return Measured(
-        name, model.units, connections, connections / total, epochs[-1].seconds, ours, theirs, highest, epochs
+        name,
+        model.units,
+        connections,
+        connections / total,
+        model.batches,
+        epochs[-1].seconds,
+        step,
+        update,
+        highest,
+        epochs,
     )
 
 
-def _steps(model: SetMLP, scipy_batches: int) -> tuple[float, float | None]:
-    """Seconds per minibatch of ours and of SciPy's, in turns."""
-    x, y = model.data.x[: model.size.batch], model.data.y[: model.size.batch]
-    rival = ScipyMLP(model.network, model.size.learning_rate) if scipy_batches else None
-    model.optimizer.param_groups[0]["lr"] = 0.0  # nothing more is learned, and no topology updated
-    ours, theirs = [], []
-    for _ in range(max(1, scipy_batches)):
+def _on_scipy(model: SetMLP, batches: int) -> tuple[float, float]:
+    """Seconds per minibatch, and of a topology update."""
+    rival = ScipyMLP(model.network, model.size.learning_rate)
+    x, y = (part[: model.size.batch].numpy() for part in (model.data.x, model.data.y))
+    steps = []
+    for _ in range(batches):
         begin = time.perf_counter()
-        model.step(x, y)
-        ours.append(time.perf_counter() - begin)
-        if rival is not None:
-            begin = time.perf_counter()
-            rival.step(x.numpy(), y.numpy())
-            theirs.append(time.perf_counter() - begin)
-    return statistics.median(ours), statistics.median(theirs) if theirs else None
+        rival.step(x, y)
+        steps.append(time.perf_counter() - begin)
+    begin = time.perf_counter()
+    rival.evolve(DROP_FRACTION, np.random.default_rng(0))
+    return statistics.median(steps), time.perf_counter() - begin
 
 
 def _print(found: Measured) -> None:
@@ -138,10 +147,12 @@ def _print(found: Measured) -> None:
     table.add_row("memory", f"{found.peak / 2**20:.0f} MiB at the peak, data not counted")
     best = max(epoch.accuracy for epoch in found.epochs)
     table.add_row("accuracy", f"{last.accuracy:.1f}% of the test samples, {best:.1f}% at best")
-    table.add_row("minibatch", f"{found.step_seconds * 1e3:.1f} ms")
-    if found.scipy_seconds is not None:
-        ratio = found.scipy_seconds / found.step_seconds
-        table.add_row("SciPy's matrices", f"{found.scipy_seconds * 1e3:.1f} ms a minibatch: {ratio:.1f}x slower")
+    epoch = found.seconds / last.epoch
+    table.add_row("an epoch", f"{epoch:.3g} s: {found.batches} minibatches and a topology update")
+    if found.scipy_step is not None and found.scipy_update is not None:
+        theirs = found.batches * found.scipy_step + found.scipy_update
+        parts = f"{found.batches} x {found.scipy_step:.3g} s and {found.scipy_update:.3g} s"
+        table.add_row("SciPy's matrices", f"{theirs:.3g} s ({parts}): {theirs / epoch:.1f}x slower")
     Console().print(table)
 
 

@@ -19,9 +19,9 @@ CHUNK = 1 << 16
 class ScipyMLP:
     """Layers as CSR matrices ``[inputs, outputs]``, samples in rows.
 
-    Forward and backward are SciPy's products with dense matrices. The gradient of a connection is the sum over samples
-    of its input times its output's gradient, which the published code has a compiled loop over connections for, and
-    numpy here, for many connections at a time. All in float64, as there.
+    Forward and backward are SciPy's products with dense matrices, topology updates go through dictionaries of keys. The
+    gradient of a connection is the sum over samples of its input times its output's gradient, which the published code
+    has a compiled loop over connections for, and numpy here, for many connections at a time. All in float64, as there.
 
     Args:
         network: of sparse layers and ReLU, whose topology and weights it takes over.
@@ -80,6 +80,32 @@ class ScipyMLP:
                 value -= self._rate * step
         return float(-logs[np.arange(len(y)), y].mean())
 
+    def evolve(self, fraction: float, rng: np.random.Generator) -> None:
+        """SET's update (Mocanu et al. 2018, algorithm 1): the positive weights nearest zero go, and the negative ones;
+        as many come at random, with values as small as initial ones.
+        """
+        for index, weight in enumerate(self.weights):
+            low, high = _thresholds(weight.data, fraction)
+            values = zip(weight.data.tolist(), self._steps[index].tolist(), strict=True)
+            places = zip(self._rows[index].tolist(), weight.indices.tolist(), strict=True)
+            kept = {p: v for p, v in zip(places, values, strict=True) if not low < v[0] < high}
+            rows, columns = weight.shape
+            while len(kept) < weight.nnz:
+                place = (int(rng.integers(rows)), int(rng.integers(columns)))
+                if place not in kept:
+                    kept[place] = (rng.standard_normal() / 10, 0.0)
+            self._replace(index, kept)
+
+    def _replace(self, index: int, connections: dict[tuple[int, int], tuple[float, float]]) -> None:
+        ordered = sorted(connections)
+        matrix = self.weights[index]
+        matrix.data = np.array([connections[place][0] for place in ordered])
+        self._steps[index] = np.array([connections[place][1] for place in ordered])
+        self._rows[index] = np.array([row for row, _ in ordered])
+        matrix.indices = np.array([column for _, column in ordered], dtype=matrix.indices.dtype)
+        counts = np.bincount(self._rows[index], minlength=matrix.shape[0])
+        matrix.indptr = np.concatenate([[0], counts.cumsum()]).astype(matrix.indptr.dtype)
+
     def _gradient(self, index: int, inputs: Array, delta: Array) -> Array:
         weight, rows = self.weights[index], self._rows[index]
         gradient: Array = np.empty_like(weight.data)
@@ -87,3 +113,11 @@ class ScipyMLP:
             some = slice(first, first + CHUNK)
             gradient[some] = np.einsum("bk,bk->k", inputs[:, rows[some]], delta[:, weight.indices[some]])
         return gradient
+
+
+def _thresholds(values: Array, fraction: float) -> tuple[float, float]:
+    """Between these are that fraction of the negative values, and of the positive ones."""
+    negative, positive = np.sort(values[values < 0])[::-1], np.sort(values[values > 0])
+    low = negative[min(len(negative) - 1, round(fraction * len(negative)))] if len(negative) else 0.0
+    high = positive[min(len(positive) - 1, round(fraction * len(positive)))] if len(positive) else 0.0
+    return float(low), float(high)

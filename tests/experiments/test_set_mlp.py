@@ -69,6 +69,24 @@ def test_scipys_matrices_take_the_same_steps() -> None:
         assert np.allclose(layer.bias.detach().numpy(), bias, atol=1e-5)
 
 
+def test_scipys_update_moves_the_weights_nearest_zero() -> None:
+    model = SetMLP(replace(SMALL, epochs=1), data())
+    rival = ScipyMLP(model.network, SMALL.learning_rate)
+    rival.step(model.data.x[:32].numpy(), model.data.y[:32].numpy())
+    before = [weight.toarray() for weight in rival.weights]
+    rival.evolve(0.3, np.random.default_rng(0))
+    for old, weight in zip(before, rival.weights, strict=True):
+        new = weight.toarray()
+        assert weight.nnz == (old != 0).sum()
+        assert weight.has_sorted_indices
+        stayed = (old != 0) & (new == old)
+        assert abs(stayed.sum() / weight.nnz - 0.7) < 0.02
+        for sign in (1, -1):
+            left, gone = sign * old[stayed & (sign * old > 0)], sign * old[(old != new) & (sign * old > 0)]
+            assert gone.max() <= left.min()
+    rival.step(model.data.x[:32].numpy(), model.data.y[:32].numpy())
+
+
 def test_the_real_data_may_be_given(tmp_path: Path) -> None:
     path = tmp_path / "genes.csv"
     rng = np.random.default_rng(0)

@@ -1,0 +1,84 @@
+"""Measure what one core can do, and how near sparse networks come to it; write a table and a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from sparse_agents.benchmark.roofline import Ceiling, Point, ceilings, points
+from sparse_agents.cli import run_command
+from sparse_agents.cli.options import parse
+from sparse_agents.experiments.figures import pyplot
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """One thread. Run it with nothing else on the machine."""
+
+    out: Path = Path("docs/roofline.svg")
+    """Figure to write; records go beside it, as JSON."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(Arguments, "roofline", argv)
+    torch.set_num_threads(1)
+    limits, found = list(ceilings()), list(points())
+    _print(limits, found)
+    _draw(limits, found, arguments.out)
+    records = {"ceilings": [one.as_dict() for one in limits], "points": [one.as_dict() for one in found]}
+    arguments.out.with_suffix(".json").write_text(json.dumps(records, indent=1) + "\n")
+
+
+def _print(limits: Sequence[Ceiling], found: Sequence[Point]) -> None:
+    console = Console()
+    for one in limits:
+        unit = "GFLOP/s" if one.name == "arithmetic" else "GB/s"
+        console.print(f"{one.name}: {one.rate / 1e9:.0f} {unit}")
+    table = Table("network", "batch", "time", "GFLOP/s", "GB/s", "FLOP per byte")
+    for point in found:
+        table.add_row(
+            point.case,
+            str(point.batch),
+            f"{point.seconds * 1e3:.3g} ms",
+            f"{point.operations / point.seconds / 1e9:.1f}",
+            f"{point.loaded / point.seconds / 1e9:.1f}",
+            f"{point.operations / point.loaded:.2f}",
+        )
+    console.print(table)
+
+
+def _draw(limits: Sequence[Ceiling], found: Sequence[Point], path: Path) -> None:
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    arithmetic = next(one.rate for one in limits if one.name == "arithmetic")
+    ends = [0.1, 100.0]
+    for one in limits:
+        if one.name == "arithmetic":
+            axis.axhline(one.rate / 1e9, color="black", linewidth=1)
+            axis.text(ends[1], one.rate / 1e9 * 1.08, "dense products", ha="right", fontsize=8)
+            continue
+        line = [(x, min(x * one.rate, arithmetic) / 1e9) for x in (ends[0], arithmetic / one.rate, ends[1])]
+        axis.plot(*zip(*line, strict=True), color="gray", linewidth=1)
+        axis.text(ends[0] * 1.1, ends[0] * 1.25 * one.rate / 1e9, f"{one.name}, {one.rate / 1e9:.0f} GB/s", fontsize=8)
+    for point, color in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:red"), strict=True):
+        x, y = point.operations / point.loaded, point.operations / point.seconds / 1e9
+        axis.plot(x, y, "o", color=color, label=f"{point.case}, batch {point.batch}")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlim(*ends)
+    axis.set_xlabel("floating-point operations per byte loaded")
+    axis.set_ylabel("GFLOP/s")
+    axis.legend(fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    run_command(main)
