@@ -66,7 +66,7 @@ def _draw(limits: Sequence[Ceiling], found: Sequence[Point], path: Path) -> None
             continue
         line = [(x, min(x * one.rate, arithmetic) / 1e9) for x in (ends[0], arithmetic / one.rate, ends[1])]
         axis.plot(*zip(*line, strict=True), color="gray", linewidth=1)
-        axis.text(ends[0] * 1.1, ends[0] * 1.25 * one.rate / 1e9, f"{one.name}, {one.rate / 1e9:.0f} GB/s", fontsize=8)
+        axis.text(ends[0] * 1.2, ends[0] * 0.8 * one.rate / 1e9, f"{one.name}, {one.rate / 1e9:.0f} GB/s", fontsize=8)
     for point, color in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:red"), strict=True):
         x, y = point.operations / point.loaded, point.operations / point.seconds / 1e9
         axis.plot(x, y, "o", color=color, label=f"{point.case}, batch {point.batch}")

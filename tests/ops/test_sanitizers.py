@@ -49,11 +49,12 @@ def library(runtimes: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build / "libsparse_agents_cpu.so"
 
 
-def test_odd_shapes_in_guarded_memory(library: Path, runtimes: str) -> None:
+@pytest.mark.parametrize("script", [SCRIPT, SCRIPT.with_name("sanitized_program.py")], ids=["networks", "programs"])
+def test_odd_shapes_in_guarded_memory(script: Path, library: Path, runtimes: str) -> None:
     """Every instruction set, results compared, no byte read or written outside its array."""
     done = call(
         sys.executable,
-        SCRIPT,
+        script,
         library,
         LD_PRELOAD=runtimes,
         ASAN_OPTIONS="detect_leaks=0:abort_on_error=0",
