@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.sac.policies import Actor as SACActor
+from stable_baselines3.td3.policies import Actor as TD3Actor
 from torch import nn
 
 from sparse_agents.ops.library import library
+from sparse_agents.ops.program import MAX_CRITICS
 from sparse_agents.policies import CLASSES, SparsePolicyMixin
 from sparse_agents.training.networks import stretch_of
 from sparse_agents.training.optimizers import why_not as why_not_optimizer
+from sparse_agents.training.signature import has_tensor_hooks, module_hooks
 
 HOOKS_OF_A_CONTROLLER = 2
 
@@ -46,17 +53,7 @@ def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optim
         yield "it explores by gSDE"
     yield from _about_observations(model)
     yield from _about_replay(model)
-    for name, network in networks.items():
-        stretch = stretch_of(network)
-        if stretch is None:
-            yield f"{name} is more than linear layers with ReLU or tanh, or has hooks"
-        elif stretch.chain().partial is not None:
-            yield f"connections of {name} rest"
-        elif any(not p.requires_grad for p in network.parameters()) and "target" not in name:
-            yield f"parameters of {name} are frozen"
-    kinds = {p.dtype for o, _ in optimizers.values() if o for group in o.param_groups for p in group["params"]}
-    if len(kinds) > 1:
-        yield f"its parameters are of several types, {', '.join(map(str, kinds))}"
+    yield from _about_networks(model, networks)
     for name, (optimizer, hooks) in optimizers.items():
         assert optimizer is not None
         reason = why_not_optimizer(optimizer, hooks)
@@ -65,6 +62,26 @@ def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optim
     for name, controller in policy.topology_controllers.items():
         if controller.rule.every_step:  # type: ignore[union-attr]
             yield f"the {name}'s topology rule works at every step"
+
+
+def _about_networks(model: Any, networks: Mapping[str, nn.Module]) -> Iterator[str]:
+    for name, network in networks.items():
+        stretch = stretch_of(network)
+        if stretch is None:
+            yield f"{name} is more than linear layers with ReLU or tanh"
+        elif stretch.chain().partial is not None:
+            yield f"connections of {name} rest"
+    for network in (model.actor, model.critic, model.critic_target):
+        if type(network) not in (TD3Actor, SACActor, ContinuousCritic):
+            yield f"its {type(network).__name__} may do more than Stable-Baselines3's"
+    parameters = list(model.policy.parameters())
+    if any(module_hooks(model.policy)) or has_tensor_hooks(parameters):
+        yield "there are hooks on its modules or parameters"
+    if len(model.critic.q_networks) > MAX_CRITICS:
+        yield f"it has more than {MAX_CRITICS} critics"
+    kinds = {parameter.dtype for parameter in parameters}
+    if len(kinds) > 1:
+        yield f"its parameters are of several types, {', '.join(map(str, kinds))}"
 
 
 def _about_observations(model: OffPolicyAlgorithm) -> Iterator[str]:
@@ -76,5 +93,10 @@ def _about_observations(model: OffPolicyAlgorithm) -> Iterator[str]:
 
 
 def _about_replay(model: OffPolicyAlgorithm) -> Iterator[str]:
-    if type(model.replay_buffer) not in (ReplayBuffer, NStepReplayBuffer):
-        yield f"its replay buffer is a {type(model.replay_buffer).__name__}"
+    buffer = model.replay_buffer
+    if type(buffer) not in (ReplayBuffer, NStepReplayBuffer):
+        yield f"its replay buffer is a {type(buffer).__name__}"
+        return
+    for name in ("observations", "actions"):
+        if vars(buffer)[name].dtype not in (np.float32, np.float64):
+            yield f"{name} are {vars(buffer)[name].dtype}"

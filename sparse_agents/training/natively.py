@@ -11,13 +11,11 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import nn
 
 from sparse_agents.control import TopologyController
-from sparse_agents.nn import sparse_layers
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.training.eligibility import HOOKS_OF_A_CONTROLLER, why_not
 from sparse_agents.training.optimizers import has_begun
+from sparse_agents.training.signature import Signature
 
-COMPILED = ("betas", "eps", "weight_decay")
-"""Adam's settings that a step has as they were when it was compiled; the learning rate it takes anew."""
 COUNTED_ALREADY = ("train/n_updates", "train/learning_rate")
 
 
@@ -127,6 +125,10 @@ class TrainsNatively(OffPolicyAlgorithm):
         found: Mapping[str, TopologyController] = controllers
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A step is good for the tensors it was compiled for, not for those of a copy."""
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_compiled", "_told"]
 
@@ -140,36 +142,13 @@ class Compiled:
     """
 
     def __init__(self, model: OffPolicyAlgorithm, batch_size: int, others: Mapping[str, torch.optim.Optimizer]) -> None:
-        policy = model.policy
-        assert isinstance(policy, SparsePolicyMixin)
         self.step: GradientStep | None = None
         self.reason: str | None = None
-        own: dict[str, torch.optim.Optimizer] = {n: o for n, o in policy.optimizers().items() if o}
-        self.optimizers = {**own, **others}
-        stepped = [p for o in self.optimizers.values() for group in o.param_groups for p in group["params"]]
-        self._parameters = list(dict.fromkeys([*policy.parameters(), *stepped]))
-        self._layers = list(sparse_layers(policy).values())
-        self._signature = self._where(model, batch_size)
+        self._signature = Signature(model, others)
+        self.optimizers = self._signature.optimizers
+        self._then = self._signature.now(model, batch_size)
 
     def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether everything lies there still."""
         known = self.step is not None or self.reason is not None
-        return known and self._signature == self._where(model, batch_size)
-
-    def _where(self, model: OffPolicyAlgorithm, batch_size: int) -> tuple[Any, ...]:
-        """At every call of ``train()``, so only what can have changed between two."""
-        buffer = model.replay_buffer
-        return (
-            batch_size,
-            id(model.policy),
-            id(buffer),
-            id(vars(buffer).get("observations")),
-            id(model._vec_normalize_env),
-            *[parameter.data_ptr() for parameter in self._parameters],
-            *[id(layer.topology.edges) for layer in self._layers],
-            *[vars(layer).get("backend") for layer in self._layers],
-            *[id(optimizer.state) for optimizer in self.optimizers.values()],
-            *[len(optimizer._optimizer_step_pre_hooks) for optimizer in self.optimizers.values()],
-            *[len(optimizer._optimizer_step_post_hooks) for optimizer in self.optimizers.values()],
-            *[optimizer.param_groups[0].get(name) for optimizer in self.optimizers.values() for name in COMPILED],
-        )
+        return known and self._then == self._signature.now(model, batch_size)

@@ -46,8 +46,19 @@ def why_not(optimizer: torch.optim.Optimizer, hooks: int) -> str | None:
             return f"{name} has {option}=True"
     if isinstance(group["lr"], Tensor) or isinstance(group["betas"][0], Tensor):
         return f"{name}'s settings are tensors"
+    if any(not p.requires_grad for p in group["params"]):
+        return f"{name} has frozen parameters"
+    if any(not _like(p, optimizer.state[p]) for p in group["params"] if p in optimizer.state):
+        return f"{name}'s moments are not as its parameters"
     found = len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
     return f"{name}'s step has hooks" if found > hooks else None
+
+
+def _like(parameter: Tensor, state: Mapping[str, Tensor]) -> bool:
+    """Whether moments are of a parameter's type and shape, so that they can be gone through together."""
+    moments = [state[name] for name in ("exp_avg", "exp_avg_sq") if name in state]
+    same = all(m.dtype == parameter.dtype and m.shape == parameter.shape and m.is_contiguous() for m in moments)
+    return same and parameter.is_contiguous()
 
 
 def has_begun(optimizer: torch.optim.Optimizer) -> bool:

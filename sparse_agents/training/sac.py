@@ -58,13 +58,12 @@ class SACStep(ActorCriticStep):
         """The entropy coefficient (section 5 of the second paper) and its gradient, where it is trained."""
         model = self._model
         if model.ent_coef_optimizer is None:
-            self._coefficient.fill_(model.ent_coef_tensor.item())
             return []
         logarithm = model.log_ent_coef
         assert logarithm is not None
         gradient = torch.zeros_like(logarithm)
         self._entropy_adam = adam_step(model.ent_coef_optimizer, {logarithm: gradient})
-        operation: Entropy = Entropy.of(
+        self._learned: Entropy = Entropy.of(
             rows=self.minibatch.batch,
             target=float(model.target_entropy),
             log_prob=self._now.log_prob,
@@ -73,7 +72,7 @@ class SACStep(ActorCriticStep):
             coefficient=self._coefficient,
             loss=self._entropy_loss,
         )
-        return [operation, self._entropy_adam]
+        return [self._learned, self._entropy_adam]
 
     def _update_actor(self, actor: Pass) -> Sequence[Step]:
         """By the least critic's gradient, sample by sample; the critics' data is used up by now."""
@@ -114,8 +113,11 @@ class SACStep(ActorCriticStep):
 
     def configure(self) -> None:
         super().configure()
-        if self._model.ent_coef_optimizer is not None:
+        if self._model.ent_coef_optimizer is None:
+            self._coefficient.fill_(self._model.ent_coef_tensor.item())
+        else:
             self._entropy_adam.learning_rate = self._model.ent_coef_optimizer.param_groups[0]["lr"]
+            self._learned.target = float(self._model.target_entropy)
 
     def run(self, updates: int) -> dict[str, float]:
         self.minibatch.draw()

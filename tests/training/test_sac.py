@@ -113,3 +113,27 @@ def test_changed_optimizers_and_a_replaced_coefficient_are_noticed(any_extractor
     train_both(native, plain, 4)
     assert_native(native)
     assert difference(native, plain) < 1e-10
+
+
+@pytest.mark.parametrize("head", ["mu", "log_std"])
+def test_hooks_on_the_heads_are_honoured(head: str, any_extractor: None) -> None:
+    native, plain = agents(DSSAC, double=True, policy={"topology": "static"})
+    train_both(native, plain, 4)
+    for model in (native, plain):
+        model.actor.get_submodule(head).register_forward_hook(lambda module, x, y: y / 2)
+    train_both(native, plain, 4)
+    assert difference(native, plain) < 1e-10
+    assert "hooks" in native.why_not_native()
+
+
+def test_a_changed_coefficient_and_target_entropy(any_extractor: None) -> None:
+    for ent_coef in (0.2, "auto"):
+        native, plain = agents(DSSAC, double=True, policy={"topology": "static"}, ent_coef=ent_coef)
+        train_both(native, plain, 4)
+        for model in (native, plain):
+            model.target_entropy = -20.0
+            if ent_coef == 0.2:
+                model.ent_coef_tensor = torch.tensor(5.0)
+        train_both(native, plain, 4)
+        assert_native(native)
+        assert difference(native, plain) < 1e-10

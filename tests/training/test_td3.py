@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from sb3_helpers import DoubleFlatten, Noise, Still, fill
 from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
@@ -182,6 +184,7 @@ class OwnBuffer(ReplayBuffer):
     [
         ({"activation_fn": Odd}, {}, "more than linear layers"),
         ({"topology": "snfs"}, {}, "works at every step"),
+        ({"n_critics": 17, "net_arch": [4]}, {}, "more than 16 critics"),
         ({"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}, {}, "neither Adam"),
         ({"optimizer_kwargs": {"amsgrad": True}}, {}, "amsgrad"),
         ({"features_extractor_class": DoubleFlatten}, {}, "DoubleFlatten may do more"),
@@ -205,6 +208,85 @@ def test_what_is_not_eligible_goes_the_ordinary_way_and_says_so_once(
     assert len(said) == 1
     assert says in said[0]
     assert says in str(model.why_not_native())
+
+
+def _hook_on_a_network(model: Any) -> None:
+    model.critic.qf0.register_forward_hook(lambda module, x, y: 2 * y)
+
+
+def _hook_on_a_gradient(model: Any) -> None:
+    model.actor.mu[0].weight.register_hook(lambda grad: 0 * grad)
+
+
+def _freeze(model: Any) -> None:
+    model.critic.qf0[0].weight.requires_grad_(False)
+
+
+def _other_rewards(model: Any) -> None:
+    model.replay_buffer.rewards = model.replay_buffer.rewards * 10
+
+
+def _new_moments(model: Any) -> None:
+    for state in model.critic.optimizer.state.values():
+        state["exp_avg"] = torch.zeros_like(state["exp_avg"])
+
+
+def _fresh_optimizer(model: Any) -> None:
+    model.critic.optimizer.state.clear()
+
+
+def _maximize(model: Any) -> None:
+    model.actor.optimizer.param_groups[0]["maximize"] = True
+
+
+CHANGES = [
+    _hook_on_a_network, _hook_on_a_gradient, _freeze, _other_rewards, _new_moments, _fresh_optimizer, _maximize,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("when", ["before", "in the middle"])
+def test_whatever_is_changed_is_noticed(change: Any, when: str, any_extractor: None) -> None:
+    native, plain = agents(double=True, policy={"topology": "static"})
+    if when == "in the middle":
+        train_both(native, plain, 6)
+        assert native._compiled.step is not None
+    for model in (native, plain):
+        change(model)
+    train_both(native, plain, 6)
+    assert difference(native, plain) < 1e-10
+
+
+def test_moments_of_another_type_never_reach_the_kernels() -> None:
+    native, _ = agents(policy={"topology": "static"})
+    native.train(6, 32)
+    native.policy.double()
+    assert "moments are not as its parameters" in native.why_not_native()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float16])
+def test_observations_that_are_cast(kind: Any) -> None:
+    class Integers(Still):
+        def __init__(self) -> None:
+            super().__init__()
+            self.observation_space = spaces.Box(0, 100, (4,), kind)
+
+    model = DSTD3("SparseMlpPolicy", Integers(), buffer_size=100, batch_size=8, seed=0, policy_kwargs=dict(POLICY))
+    fill(model, 60)
+    model.train(4, 8)
+    assert f"observations are {np.dtype(kind)}" in str(model.why_not_native())
+
+
+def test_copies_of_agents() -> None:
+    native, _ = agents(policy={"topology": "static"})
+    seed(0)
+    native.train(6, 32)
+    assert native._compiled.step is not None
+    copied = copy.deepcopy(native)
+    for model in (native, copied):
+        seed(1)
+        model.train(6, 32)
+    assert difference(native, copied) == 0
 
 
 def test_stock_td3_is_left_alone() -> None:
