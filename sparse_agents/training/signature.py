@@ -34,7 +34,9 @@ class Signature:
         self.optimizers = {**optimizers_of(policy), **others}
         stepped = [p for o in self.optimizers.values() for group in o.param_groups for p in group["params"]]
         self._parameters: list[Tensor] = list(dict.fromkeys([*policy.parameters(), *stepped]))
-        self._layers = list(sparse_layers(policy).values())
+        layers = sparse_layers(policy).values()
+        self._topologies = list({layer.topology: None for layer in layers})
+        self._layers = [vars(layer) for layer in layers]
         self._hooks = list(module_hooks(policy))
 
     def now(self, model: Any, batch_size: int) -> tuple[Any, ...]:
@@ -51,9 +53,9 @@ class Signature:
             *[id(o) for o in (*optimizers_of(policy).values(), vars(model).get("ent_coef_optimizer"))],
             *[parameter.data_ptr() for parameter in self._parameters],
             *[parameter.requires_grad for parameter in self._parameters],
-            *[s[key].data_ptr() for s in states for key in ("exp_avg", "exp_avg_sq") if s],
-            *[id(layer.topology.edges) for layer in self._layers],
-            *[vars(layer).get("backend") for layer in self._layers],
+            *[id(state.get(name)) for state in states for name in ("exp_avg", "exp_avg_sq")],
+            *[id(topology.edges) for topology in self._topologies],
+            *[layer.get("backend") for layer in self._layers],
             *[o.param_groups[0].get(name) for o in optimizers for name in COMPILED],
             *[len(o._optimizer_step_pre_hooks) + len(o._optimizer_step_post_hooks) for o in optimizers],
             any(self._hooks) or has_tensor_hooks(self._parameters),
