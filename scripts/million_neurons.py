@@ -85,6 +85,8 @@ def main(argv: Sequence[str]) -> None:
         value = getattr(arguments, flag)
         if value is not None and value < least:
             raise ConfigurationError(f"--{flag.replace('_', '-')} {value}: at least {least}.")
+    if arguments.json is not None and not arguments.json.resolve().parent.is_dir():
+        raise ConfigurationError(f"--json {arguments.json}: there is no such folder.")
     set_threads(arguments.num_threads)
     data = planted(seed=arguments.seed) if arguments.csv is None else read_csv(arguments.csv, arguments.seed)
     found = []

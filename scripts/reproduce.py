@@ -20,7 +20,8 @@ PAPERS = ("ds_td3",)
 @dataclass(frozen=True)
 class ReproduceArguments:
     """ds_td3: TD3, Static-TD3 and DS-TD3 at the settings of Sokar et al. (2022). Can be stopped at any time; started
-    again, it goes on where it was, and with more steps or seeds it adds to what is there."""
+    again, it goes on where it was, and with more seeds it adds to what is there. More steps prolong the runs, whose
+    topology has rested for the last 5% of their first length then: for a result of its own give --logs a new folder."""
 
     paper: Positional[str] = "ds_td3"
     """Which paper."""

@@ -14,6 +14,7 @@ from rich.table import Table
 from sparse_agents.benchmark.roofline import Ceiling, Point, ceilings, points
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
+from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.figures import pyplot
 
 
@@ -28,6 +29,8 @@ class Arguments:
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(Arguments, "roofline", argv)
+    if not arguments.out.resolve().parent.is_dir():
+        raise ConfigurationError(f"--out {arguments.out}: there is no such folder.")
     torch.set_num_threads(1)
     limits, found = list(ceilings()), list(points())
     _print(limits, found)

@@ -20,6 +20,7 @@ from sparse_agents.nn import (
     check_patterns,
     dense_layers,
     matrix_shape,
+    needing_values,
     replace_layers,
     sparse_layers,
     unrolled,
@@ -148,7 +149,8 @@ def sparsify(
             raise unknown("linear layer in paths", name, layers)
         check_outputs(rule, {path[-1] for path in paths}, budgets, shapes, "dense")
         generator = torch.Generator().manual_seed(seed)
-        topologies = initial_topologies(rule, weights, budgets, generator, initial_topology)
+        with needing_values():
+            topologies = initial_topologies(rule, weights, budgets, generator, initial_topology)
         replaced = replace_layers(module, topologies, weight_init)
         for follower in followers:
             replace_layers(follower, topologies, weight_init)

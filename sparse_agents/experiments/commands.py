@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sparse_agents.errors import CheckpointError
+from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.runs import RunFolder
 
 POLL_SECONDS = 1.0
@@ -84,11 +85,12 @@ def run_commands(commands: Sequence[TrainCommand], workers: int) -> None:
 
     Raises:
         CheckpointError: for a run that failed, saying where its output is; the others are stopped as by Ctrl-C.
+        ConfigurationError: where another process has these runs in hand.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     waiting = [command for command in commands if not command.done()]
     running: dict[TrainCommand, tuple[subprocess.Popen[str], TaskID]] = {}
-    with Progress(*columns) as progress, _stopping(running):
+    with Progress(*columns) as progress, _alone(commands), _stopping(running):
         while waiting or running:
             while waiting and len(running) < workers:
                 command = waiting.pop(0)
@@ -104,6 +106,20 @@ def run_commands(commands: Sequence[TrainCommand], workers: int) -> None:
                 del running[command]
                 if process.returncode:
                     raise CheckpointError(f"{command.title} failed; see {command.folder / 'output.txt'}.")
+
+
+@contextmanager
+def _alone(commands: Sequence[TrainCommand]) -> Iterator[None]:
+    """Two that write the same run would spoil it. The locks go with the process, however it ends."""
+    with ExitStack() as files:
+        for command in commands:
+            command.folder.mkdir(parents=True, exist_ok=True)
+            file = files.enter_context((command.folder / "lock").open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigurationError(f"{command.folder} is being written by another process.") from None
+        yield
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sparse_agents.nn.convert import (
     sparse_layers,
     unrolled,
 )
-from sparse_agents.nn.deferred import check_none_deferred, deferred_matrices, is_deferred
+from sparse_agents.nn.deferred import check_none_deferred, deferred_matrices, is_deferred, needing_values
 from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.lstm import UnrolledLSTM, torch_name
@@ -43,6 +43,7 @@ __all__ = [
     "is_dense_layer",
     "matches",
     "matrix_shape",
+    "needing_values",
     "random_topologies",
     "replace_layers",
     "sparse_layers",

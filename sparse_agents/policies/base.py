@@ -36,6 +36,7 @@ from sparse_agents.nn import (
     is_dense_layer,
     matches,
     matrix_shape,
+    needing_values,
     replace_layers,
     sparse_layers,
     unrolled,
@@ -294,7 +295,8 @@ class SparsePolicyMixin:
         budgets = allocate(Budget(shapes, sparsity, dense, options["lambdas"], weights), options["distribution"])
         matrices = {name: matrix_shape(layer) for name, layer in layers.items()}
         check_outputs(rule, outputs, budgets, matrices, "dense_output=True")
-        return budgets, initial_topologies(rule, weights, budgets, generator, options["initial_topology"])
+        with needing_values():
+            return budgets, initial_topologies(rule, weights, budgets, generator, options["initial_topology"])
 
     def _replace(
         self, topologies: Mapping[str, Topology], optimizers: Sequence[torch.optim.Optimizer]

@@ -34,9 +34,11 @@ def with_action_noise(settings: Mapping[str, Any], space: spaces.Space[Any]) -> 
 
 
 def _noise(kind: Any, deviation: Any, space: spaces.Space[Any]) -> ActionNoise:
+    if kind is None:
+        raise ConfigurationError(f"noise_std={deviation!r} needs a noise_type: {' or '.join(NOISES)}.")
     if kind not in NOISES:
         raise unknown("noise_type", str(kind), NOISES)
-    if not isinstance(deviation, int | float) or deviation < 0:
+    if isinstance(deviation, bool) or not isinstance(deviation, int | float) or deviation < 0:
         raise ConfigurationError(f"noise_std={deviation!r}: the standard deviation of noise_type={kind!r}, at least 0.")
     if not isinstance(space, spaces.Box):
         raise ConfigurationError(f"noise_type={kind!r} is for continuous actions, and these are {space}.")

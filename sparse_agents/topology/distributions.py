@@ -91,6 +91,11 @@ def lambda_er(budget: Budget) -> dict[str, float]:
 def lamp(budget: Budget) -> dict[str, float]:
     """What pruning the initial weights by LAMP score over all layers would leave (Lee et al. 2021, section 3)."""
     names = list(budget.sparse)
+    if any(budget.weights[name].is_meta for name in names):
+        raise ConfigurationError(
+            "distribution='lamp' is chosen by the weights of a dense layer, and one of the layers is too large to have "
+            "them. Use 'erk' or 'uniform'."
+        )
     scores = [lamp_score(budget.weights[name].reshape(-1)) for name in names]
     target = _for_sparse(budget)
     order = torch.cat(scores).argsort(descending=True, stable=True)[: round(target)]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_agents.errors import CheckpointError
+from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments import ds_td3_paper as paper
-from sparse_agents.experiments.commands import TrainCommand, run_commands
+from sparse_agents.experiments.commands import TrainCommand, _alone, run_commands
 from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval
 from sparse_agents.experiments.reproduction import markdown
 from sparse_agents.runs import RunFolder
@@ -93,6 +93,12 @@ def test_runs_are_made_once_prolonged_and_failures_named(tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match=r"a bad run failed; see .*output.txt"):
         run_commands([bad], 1)
     assert "Unknown algorithm 'nothing'" in (tmp_path / "b" / "output.txt").read_text()
+
+
+def test_two_at_once_are_refused(tmp_path: Path) -> None:
+    one = command(tmp_path / "a", 100)
+    with _alone([one]), pytest.raises(ConfigurationError, match="being written by another process"):
+        run_commands([one], 1)
 
 
 @pytest.mark.slow

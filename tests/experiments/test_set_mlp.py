@@ -104,6 +104,7 @@ def test_the_real_data_may_be_given(tmp_path: Path) -> None:
         ("a,b,class\n1,x,0\n2,3,1\n", "not a table of numbers"),
         ("a,b,class\n1,,0\n2,3,1\n4,4,1\n", "missing or infinite"),
         ("a,b,class\n1,2,0\n2,3,0\n4,4,0\n", "too few to learn from"),
+        ("class\na\nb\na\nb\n", "0 genes"),
     ],
 )
 def test_a_file_that_is_none_is_named(content: str | None, says: str, tmp_path: Path) -> None:

@@ -79,6 +79,32 @@ def test_agents_of_any_width(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
+@pytest.mark.parametrize(
+    "options", [{"initial_topology": "magnitude"}, {"distribution": "lamp"}, {"topology": "topkast"}]
+)
+def test_what_looks_at_dense_weights_says_so(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferred, "LARGEST", 1000)
+    with pytest.raises(ConfigurationError, match="chosen by the weights of a dense layer"):
+        TD3(
+            "SparseMlpPolicy", Still(), buffer_size=10, policy_kwargs={"net_arch": [64, 64], "sparsity": 0.8, **options}
+        )
+    with deferred_matrices():
+        network = nn.Sequential(nn.Linear(64, 64))
+    with pytest.raises(ConfigurationError, match="chosen by the weights of a dense layer"):
+        sparsify(network, sparsity=0.8, **options)
+
+
+def test_weights_that_would_be_lost_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = nn.Linear(64, 64)
+    monkeypatch.setattr(deferred, "LARGEST", 1000)
+    with deferred_matrices(), torch.no_grad():
+        layer = nn.Linear(64, 64)
+        with pytest.raises(ConfigurationError, match="Weights are copied into a layer of shape"):
+            layer.weight.copy_(trained.weight)
+        with pytest.warns(UserWarning, match="no-op"), pytest.raises(RuntimeError, match="Weights are copied into"):
+            layer.load_state_dict(trained.state_dict())
+
+
 def test_an_agent_no_dense_one_could_be() -> None:
     """Two hidden layers of 40,000 units in each of six networks: 38 GiB of dense weights alone."""
     kwargs = {"net_arch": [WIDE, WIDE], "sparsity": 0.9999, "distribution": "uniform"}

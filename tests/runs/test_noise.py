@@ -32,7 +32,8 @@ def test_names_are_rl_zoos() -> None:
     ("settings", "space", "says"),
     [
         ({"noise_type": "normall", "noise_std": 1}, ACTIONS, "Did you mean 'normal'"),
-        ({"noise_std": 1}, ACTIONS, "Unknown noise_type 'None'"),
+        ({"noise_std": 1}, ACTIONS, "noise_std=1 needs a noise_type"),
+        ({"noise_type": "normal", "noise_std": True}, ACTIONS, "noise_std=True"),
         ({"noise_type": "normal"}, ACTIONS, "noise_std=None"),
         ({"noise_type": "normal", "noise_std": -1}, ACTIONS, "noise_std=-1"),
         ({"noise_type": "normal", "noise_std": 1}, spaces.Discrete(3), "for continuous actions"),
