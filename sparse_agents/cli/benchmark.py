@@ -151,16 +151,14 @@ def _crossover_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Crosso
 def _memory_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.AgentMemory]:
     widths = (256, 1024) if arguments.quick else benchmark.WIDTHS
     found = list(_with_progress(benchmark.agent_memory(widths), lambda m: f"{m.contender}, {m.width} wide"))
-    title = "TD3 with two hidden layers: what is kept, and the peak while training"
-    columns = ("units", "", "connections", "bytes each", "kept", "peak", "step")
+    title = f"TD3 with two hidden layers, sparse ones at {benchmark.SPARSITY:.1%}: what is kept, and the peak while training"
+    columns = ("units", "", "weights", "bytes each", "kept", "peak", "step")
     table = Table(*columns, title=title, title_justify="left")
     for m in found:
         kept = sum(m.parts.values())
         ran = ("", "") if m.peak is None else (_mib(m.peak), f"{(m.step_seconds or 0) * 1e3:.0f} ms")
-        label = f"{m.contender}, {m.sparsity:.1%}" if m.sparsity else m.contender
-        table.add_row(
-            str(m.width), label, f"{m.connections / 1e6:.3g} M", f"{kept / m.connections:.0f}", _mib(kept), *ran
-        )
+        weights = f"{m.connections / 1e6:,.3g} M" if m.connections < 1e9 else f"{m.connections / 1e9:,.3g} G"
+        table.add_row(str(m.width), m.contender, weights, f"{kept / m.connections:.0f}", _mib(kept), *ran)
     Console().print(table)
     return found
 
