@@ -151,7 +151,7 @@ def _crossover_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Crosso
 def _memory_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.AgentMemory]:
     widths = (256, 1024) if arguments.quick else benchmark.WIDTHS
     found = list(_with_progress(benchmark.agent_memory(widths), lambda m: f"{m.contender}, {m.width} wide"))
-    title = f"TD3, two hidden layers, sparse ones at {benchmark.SPARSITY:.1%}: what is kept, and the peak while training"
+    title = f"TD3, two hidden layers, ours at {benchmark.SPARSITY:.1%}: what is kept, and the peak while training"
     columns = ("units", "", "weights", "bytes each", "kept", "peak", "step")
     table = Table(*columns, title=title, title_justify="left")
     for m in found:
