@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparse_agents.benchmark.replay import dimensions
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.runs import make_env
 
@@ -47,8 +48,7 @@ class OfficialDSTD3:
     def __init__(self, folder: Path, env_id: str, width: int, sparsity: float) -> None:
         if not (folder / "DS_TD3.py").is_file():
             raise ConfigurationError(f"--official {folder}: there is no DS_TD3.py.")
-        env = make_env(env_id, 0)
-        observations, actions = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
+        observations, actions = dimensions(env_id)
         with _importing_from(folder), redirect_stdout(io.StringIO()):
             theirs, utilities = importlib.import_module("DS_TD3"), importlib.import_module("utils")
             lambdas = [

@@ -16,9 +16,9 @@ from sparse_agents.algorithms import DSTD3
 from sparse_agents.benchmark.agents import new_agent
 from sparse_agents.benchmark.masks import masked
 from sparse_agents.benchmark.peak import peak, settled
-from sparse_agents.benchmark.replay import fill
+from sparse_agents.benchmark.replay import dimensions, fill
 from sparse_agents.nn import sparse_layers
-from sparse_agents.runs import gradient_step_seconds, make_env
+from sparse_agents.runs import gradient_step_seconds
 
 ENVIRONMENT = "HalfCheetah-v5"
 SPARSITY = 0.999
@@ -71,9 +71,8 @@ def agent_memory(widths: Sequence[int] = WIDTHS, sparsity: float = SPARSITY) -> 
 
 
 def _reckoned(width: int) -> AgentMemory:
-    """A dense agent from its shapes alone, with one matrix for the largest of them."""
-    env = make_env(ENVIRONMENT, 0)
-    observations, actions = env.observation_space.shape[0], env.action_space.shape[0]  # type: ignore[index]
+    """A dense agent from its shapes alone."""
+    observations, actions = dimensions(ENVIRONMENT)
     actor = width * (observations + width + actions)
     critics = 2 * width * (observations + actions + width + 1)
     weights = actor + critics

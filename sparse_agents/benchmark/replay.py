@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from gymnasium.spaces import flatdim
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from sparse_agents.runs import make_env
+
+
+def dimensions(env_id: str) -> tuple[int, int]:
+    """Of an environment's observations and actions, both vectors."""
+    env = make_env(env_id, 0)
+    return flatdim(env.observation_space), flatdim(env.action_space)
 
 
 def fill(model: OffPolicyAlgorithm, transitions: int = 5000) -> None:

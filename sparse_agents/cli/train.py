@@ -132,6 +132,8 @@ def main(argv: Sequence[str]) -> None:
         env = normalization.training(_environments(arguments, folder, keep_monitor=True))
         model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
         folder.trim_monitors(episodes_written(state["environment"]))
+        if model.num_timesteps < arguments.n_timesteps:  # else nothing is to be done
+            folder.write_arguments(_saved(arguments))
         print(f"Resuming {folder.path} at step {model.num_timesteps}")
         if not goes_back(state["environment"]):
             print("The environment's state could not be saved there: a new episode begins, and the run is another one.")
@@ -299,9 +301,7 @@ def _learn(
     restore = [] if state is None else [Continue(state, callbacks)]
     saving = [checkpoints] if arguments.save_freq > 0 else []
     remaining = arguments.n_timesteps - model.num_timesteps
-    if remaining > 0:
-        folder.write_arguments(_saved(arguments))
-    else:
+    if remaining <= 0:
         print(
             f"The run already has {model.num_timesteps} steps; --n-timesteps {arguments.n_timesteps} asks for no more."
         )

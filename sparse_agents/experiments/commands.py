@@ -88,9 +88,9 @@ def run_commands(commands: Sequence[TrainCommand], workers: int) -> None:
         ConfigurationError: where another process has these runs in hand.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    waiting = [command for command in commands if not command.done()]
     running: dict[TrainCommand, tuple[subprocess.Popen[str], TaskID]] = {}
     with Progress(*columns) as progress, _alone(commands), _stopping(running):
+        waiting = [command for command in commands if not command.done()]
         while waiting or running:
             while waiting and len(running) < workers:
                 command = waiting.pop(0)

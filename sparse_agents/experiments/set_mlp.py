@@ -61,14 +61,12 @@ class Epoch:
         seconds: since the beginning of training, topology updates included, tests not.
         loss: mean cross entropy over the epoch.
         accuracy: on the test samples, in percent.
-        update_seconds: of the topology update that ended it.
     """
 
     epoch: int
     seconds: float
     loss: float
     accuracy: float
-    update_seconds: float
 
 
 class SetMLP:
@@ -113,16 +111,13 @@ class SetMLP:
         """All epochs; ``after_batch`` is called after each minibatch."""
         spent = 0.0
         for epoch in range(1, self.size.epochs + 1):
-            losses, slowest = [], 0.0
+            losses = []
             for chosen in self._minibatches():
                 begin = time.perf_counter()
                 losses.append(self.step(self.data.x[chosen], self.data.y[chosen]))
-                seconds = time.perf_counter() - begin
-                spent += seconds
-                slowest = seconds if len(losses) == self.batches else slowest
+                spent += time.perf_counter() - begin
                 after_batch()
-            typical = spent / (epoch * self.batches)
-            yield Epoch(epoch, spent, sum(losses) / len(losses), self.accuracy(), max(0.0, slowest - typical))
+            yield Epoch(epoch, spent, sum(losses) / len(losses), self.accuracy())
 
     def _minibatches(self) -> Sequence[Tensor]:
         order = torch.randperm(len(self.data.x))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -160,16 +160,21 @@ CASES: list[tuple[list[Any], list[int]]] = [
 ]
 
 
+def every_isa(library: ctypes.CDLL) -> Iterator[str]:
+    """Each instruction set of this machine, in force until the next."""
+    library.sa_isa.restype = ctypes.c_char_p
+    for name in (b"avx512", b"avx2", b"baseline"):
+        if library.sa_isa_supported(name):
+            assert library.sa_isa_select(name) == 0
+            yield library.sa_isa().decode()
+
+
 def main(path: str) -> None:
     library = ctypes.CDLL(path)
     library.sa_workspace_bytes.restype = ctypes.c_int64
-    library.sa_isa.restype = ctypes.c_char_p
     ran = []
-    for name in (b"avx512", b"avx2", b"baseline"):
-        if not library.sa_isa_supported(name):
-            continue
-        assert library.sa_isa_select(name) == 0
-        ran.append(library.sa_isa().decode())
+    for name in every_isa(library):
+        ran.append(name)
         for seed, ((layers, activations), dtype) in enumerate(itertools.product(CASES, (np.float32, np.float64))):
             network = Network(library, layers, activations, dtype, seed)
             large = layers[0].size > 100_000

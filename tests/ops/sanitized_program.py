@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from sanitized_kernels import Memory
+from sanitized_kernels import Memory, every_isa
 
 KINDS = {"i": ctypes.c_int32, "l": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
 CRITICS, COLUMNS = 2, 16
@@ -162,13 +162,9 @@ class Run:
 
 def main(path: str) -> None:
     library = ctypes.CDLL(path)
-    library.sa_isa.restype = ctypes.c_char_p
     ran = []
-    for name in (b"avx512", b"avx2", b"baseline"):
-        if not library.sa_isa_supported(name):
-            continue
-        assert library.sa_isa_select(name) == 0
-        ran.append(library.sa_isa().decode())
+    for name in every_isa(library):
+        ran.append(name)
         for dtype in (np.float32, np.float64):
             run = Run(library, dtype)
             run.optimizers([1, 7, 16, 33])
