@@ -44,10 +44,15 @@ class TrainCommand:
         found = sorted(self.folder.glob("*/*_*/*/args.yml"))
         return RunFolder.open(found[-1].parent.parent) if found else None
 
-    def done(self) -> bool:
-        """Whether it has so many steps behind it; a finished run may be prolonged."""
+    def finished_run(self) -> RunFolder | None:
+        """The run, once it has so many steps behind it; a finished run may be prolonged."""
         run = self.run_folder()
-        return run is not None and run.final_model.is_file() and self.steps_done(run) >= self.steps
+        done = run is not None and run.final_model.is_file() and self.steps_done(run) >= self.steps
+        return run if done else None
+
+    def done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.finished_run() is not None
 
     def steps_done(self, run: RunFolder) -> int:
         """That its complete episodes have, or what the last checkpoint says."""

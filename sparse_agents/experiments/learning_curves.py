@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,27 +87,41 @@ def bootstrap_interval(values: Array) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def draw(curves: Mapping[str, Curves], title: str, path: Path) -> None:
-    """Mean returns over seeds, smoothed over five evaluations, and their bootstrap intervals."""
+def draw(panels: Mapping[str, Mapping[str, Curves]], title: str, path: Path) -> None:
+    """A panel for each environment: mean returns over seeds, smoothed over five evaluations, and bootstrap intervals.
+
+    Args:
+        panels: agents' curves by name, by environment; the same name has the same colour everywhere.
+        title: of the figure.
+        path: of the file.
+    """
     plt = pyplot()
-    figure, axis = plt.subplots(figsize=(6, 3.8))
-    for (name, curve), color in zip(curves.items(), ("black", "tab:red", "tab:blue", "tab:green"), strict=False):
-        x = curve.timesteps / 1000
-        axis.plot(x, _smooth(curve.returns.mean(0)), color=color, label=name, linewidth=1.8)
-        if len(curve.returns) > 1:
-            intervals = [bootstrap_interval(curve.returns[:, i]) for i in range(len(x))]
-            low, high = (_smooth(np.array([getattr(one, side) for one in intervals])) for side in ("low", "high"))
-            axis.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        else:
-            axis.plot(x, curve.returns[0], color=color, alpha=0.25, linewidth=0.8)
-    axis.set_xlabel("thousand environment steps")
-    axis.set_ylabel("return")
-    axis.set_title(title, fontsize=10)
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    colors = dict(zip(names, itertools.cycle(("black", *plt.get_cmap("tab10").colors)), strict=False))
+    figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels), 3.8), squeeze=False)
+    for axis, (env, curves) in zip(axes[0], panels.items(), strict=True):
+        for name, curve in curves.items():
+            _draw_curve(axis, name, curve, colors[name])
+        axis.set_xlabel("thousand environment steps")
+        axis.set_ylabel("return")
+        axis.set_title(env, fontsize=10)
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def _draw_curve(axis: Any, name: str, curve: Curves, color: Any) -> None:
+    x = curve.timesteps / 1000
+    axis.plot(x, _smooth(curve.returns.mean(0)), color=color, label=name, linewidth=1.8)
+    if len(curve.returns) == 1:
+        axis.plot(x, curve.returns[0], color=color, alpha=0.25, linewidth=0.8)
+        return
+    intervals = [bootstrap_interval(curve.returns[:, i]) for i in range(len(x))]
+    low, high = (_smooth(np.array([getattr(one, side) for one in intervals])) for side in ("low", "high"))
+    axis.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
 
 
 def _smooth(values: Array) -> Array:

@@ -9,7 +9,6 @@ from pathlib import Path
 from sparse_agents.experiments import ds_td3_paper as paper
 from sparse_agents.experiments.commands import TrainCommand, run_commands
 from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
-from sparse_agents.runs import RunFolder
 
 
 def reproduce(env: str, seeds: Sequence[int], steps: int, workers: int, logs: Path, out: Path) -> str:
@@ -25,18 +24,15 @@ def reproduce(env: str, seeds: Sequence[int], steps: int, workers: int, logs: Pa
     }
     in_turns = [command for of_a_seed in zip(*commands.values(), strict=True) for command in of_a_seed]
     run_commands(in_turns, workers)
-    curves = {name: Curves.of([_run(one) for one in of_a_name], steps) for name, of_a_name in commands.items()}
+    curves = {
+        name: Curves.of([run for one in of_a_name if (run := one.finished_run())], steps)
+        for name, of_a_name in commands.items()
+    }
     out.mkdir(parents=True, exist_ok=True)
-    draw(curves, f"{env}, {_length(steps, len(seeds))}", out / f"{env}.svg")
+    draw({env: curves}, _length(steps, len(seeds)), out / f"{env}.svg")
     table = markdown(env, curves, steps)
     (out / f"{env}.md").write_text(table)
     return table
-
-
-def _run(command: TrainCommand) -> RunFolder:
-    run = command.run_folder()
-    assert run is not None
-    return run
 
 
 def markdown(env: str, curves: Mapping[str, Curves], steps: int) -> str:

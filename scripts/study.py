@@ -1,0 +1,51 @@
+"""Run a study from its file, and draw its tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from sparse_agents.cli import run_command
+from sparse_agents.cli.options import parse
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.experiments.commands import run_commands
+from sparse_agents.experiments.study import Study
+from sparse_agents.experiments.study_report import report
+
+
+@dataclass(frozen=True)
+class StudyArguments:
+    """Train what a study compares and is not trained yet; put tables into its document and figures beside it. Can be
+    stopped at any time; started again, it goes on where it was."""
+
+    study: Positional[Path] = Path("scripts/studies/learning.yml")
+    """The study's file."""
+    comparisons: Positional[tuple[str, ...]] = ()
+    """Some of them, by name; all of them by default."""
+    redraw: bool = False
+    """Train nothing: tables and figures from what is done."""
+    workers: int = 2
+    """Processes side by side, of one thread each."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(StudyArguments, "study", argv)
+    if arguments.workers < 1:
+        raise ConfigurationError(f"--workers {arguments.workers}: at least 1.")
+    study = Study.read(arguments.study)
+    for name in arguments.comparisons:
+        if name not in study.comparisons:
+            raise unknown("comparison", name, study.comparisons)
+    for name in arguments.comparisons or study.comparisons:
+        comparison = study.comparisons[name]
+        if not arguments.redraw:
+            run_commands(list(study.commands(comparison)), arguments.workers)
+        print(f"{name}\n\n{report(study, comparison)}\n")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,191 @@
+"""A study, declared in a file: agents, what is compared with what, and the runs that takes."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
+from sparse_agents.experiments.commands import TrainCommand
+from sparse_agents.runs import RunFolder
+
+AGENT_KEYS = ("from", "algo", "policy", "hyperparams")
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """How an agent is judged on its way.
+
+    Attributes:
+        interval: environment steps between evaluations.
+        episodes: of each.
+        last: over how many, at the end, a run's return is averaged.
+    """
+
+    interval: int
+    episodes: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What is trained: settings of the train command, the same for every environment and seed."""
+
+    name: str
+    algo: str
+    policy: str
+    hyperparams: Mapping[str, Any]
+
+    def arguments(self, env: str, seed: int, steps: int, evaluations: Evaluations) -> tuple[str, ...]:
+        """Of the train command, but for where it writes."""
+        given = (f"{name}:{value!r}" for name, value in self.hyperparams.items())
+        hyperparams = ("--hyperparams", *given) if self.hyperparams else ()
+        return (
+            "--algo", self.algo, "--policy", self.policy, "--env", env, "--seed", str(seed), "-n", str(steps),
+            *hyperparams, "--eval-freq", str(evaluations.interval), "--eval-episodes", str(evaluations.episodes),
+            "--num-threads", "1", "--verbose", "0",
+        )  # fmt: skip
+
+    def check_made(self, run: RunFolder) -> None:
+        """A run of other settings is not this agent's.
+
+        Raises:
+            CheckpointError: saying what to do.
+        """
+        had = run.read_settings()
+        literals = (text.partition(":") for text in had["hyperparams"])
+        was = {name: ast.literal_eval(value) for name, _, value in literals}
+        if (had["algo"], had["policy"], was) != (self.algo, self.policy, dict(self.hyperparams)):
+            raise CheckpointError(
+                f"{run.path} is a run of {self.name!r} with other settings than it has now. Give the agent another "
+                "name, or remove the run."
+            )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table and a figure.
+
+    Attributes:
+        name: of its files, and of its place in the document.
+        agents: what they are called in the table, and which they are; the first is what others are measured by.
+        envs: the environments.
+        seeds: how many, from 0.
+        steps: environment steps that are looked at.
+    """
+
+    name: str
+    agents: Mapping[str, Agent]
+    envs: Sequence[str]
+    seeds: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """All of it.
+
+    Attributes:
+        path: of the file it was read from.
+        logs: where run folders go.
+        document: the page that tables are put into, between ``<!-- study: NAME -->`` and ``<!-- end -->``.
+        figures: where figures go.
+        evaluations: of every run.
+        comparisons: by name.
+    """
+
+    path: Path
+    logs: Path
+    document: Path
+    figures: Path
+    evaluations: Evaluations
+    comparisons: Mapping[str, Comparison]
+
+    @classmethod
+    def read(cls, path: Path) -> Study:
+        """From YAML.
+
+        Raises:
+            ConfigurationError: where it says something that is not understood.
+        """
+        try:
+            content = yaml.safe_load(path.read_text())
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{path} is not YAML: {error}") from error
+        try:
+            agents = {name: _agent(name, content["agents"]) for name in content["agents"]}
+            comparisons = {
+                name: _comparison(name, {**content["defaults"], **settings}, agents)
+                for name, settings in content["comparisons"].items()
+            }
+            evaluations = Evaluations(**content["evaluations"])
+            logs, document, figures = (Path(content[name]) for name in ("logs", "document", "figures"))
+        except KeyError as error:
+            raise ConfigurationError(f"{path} lacks {error}.") from error
+        except TypeError as error:
+            raise ConfigurationError(f"{path} is not a study: {error}") from error
+        return cls(path, logs, document, figures, evaluations, comparisons)
+
+    def commands(self, comparison: Comparison) -> Iterator[TrainCommand]:
+        """Its runs, all agents with the first seed first; the same run may belong to several comparisons."""
+        agents = {agent.name: agent for agent in comparison.agents.values()}.values()
+        for seed, env, agent in itertools.product(range(comparison.seeds), comparison.envs, agents):
+            yield self.command(agent, env, seed, comparison.steps)
+
+    def command(self, agent: Agent, env: str, seed: int, steps: int) -> TrainCommand:
+        """One run, which another comparison may have made already, and made longer.
+
+        Raises:
+            CheckpointError: where it was made with other settings.
+        """
+        folder = self.logs / env / agent.name / str(seed)
+        arguments = agent.arguments(env, seed, steps, self.evaluations)
+        command = TrainCommand(f"{agent.name}, {env}, seed {seed}", arguments, folder, steps)
+        run = command.run_folder()
+        if run is not None:
+            agent.check_made(run)
+        return command
+
+
+def _agent(name: str, all_agents: Mapping[str, Mapping[str, Any]]) -> Agent:
+    settings = _inherited(name, all_agents, ())
+    return Agent(name, settings["algo"], settings["policy"], settings.get("hyperparams", {}))
+
+
+def _inherited(name: str, all_agents: Mapping[str, Mapping[str, Any]], below: Sequence[str]) -> dict[str, Any]:
+    """What an agent says, over what the one it comes from says."""
+    if name not in all_agents:
+        raise unknown("agent", name, all_agents)
+    if name in below:
+        raise ConfigurationError(f"Agents come from each other in a circle: {', '.join((*below, name))}.")
+    own = dict(all_agents[name])
+    for key in own:
+        if key not in AGENT_KEYS:
+            raise unknown(f"key of agent {name}", key, AGENT_KEYS)
+    base = own.pop("from", None)
+    return own if base is None else _over(own, _inherited(base, all_agents, (*below, name)))
+
+
+def _over(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Dictionaries are merged, everything else replaced."""
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        merged[key] = _over(value, base[key]) if both else value
+    return merged
+
+
+def _comparison(name: str, settings: Mapping[str, Any], agents: Mapping[str, Agent]) -> Comparison:
+    for agent in settings["agents"].values():
+        if agent not in agents:
+            raise unknown(f"agent in comparison {name}", agent, agents)
+    named = {label: agents[agent] for label, agent in settings["agents"].items()}
+    return Comparison(**{**settings, "name": name, "agents": named})

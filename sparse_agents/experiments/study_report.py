@@ -1,0 +1,91 @@
+"""What a study found: a table in its document and a figure for each comparison."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
+from sparse_agents.experiments.study import Comparison, Study
+
+ByEnvironment = Mapping[str, Mapping[str, Curves]]
+"""Labels of agents to their curves, by environment."""
+
+
+def report(study: Study, comparison: Comparison) -> str:
+    """Draw its figure, put its table into the document, and return the table. Runs that are not done are left out."""
+    curves = _curves(study, comparison)
+    study.figures.mkdir(parents=True, exist_ok=True)
+    figure = study.figures / f"{comparison.name}.svg"
+    drawn = {env: of_env for env, of_env in curves.items() if of_env}
+    if drawn:
+        draw(drawn, f"{comparison.steps:,} steps, up to {comparison.seeds} seeds", figure)
+    table = markdown(study, comparison, curves)
+    link = figure.relative_to(study.document.parent)
+    _put(study.document, comparison.name, f"{table}\n\n![Learning curves]({link})" if drawn else table)
+    return table
+
+
+def _curves(study: Study, comparison: Comparison) -> ByEnvironment:
+    found: dict[str, dict[str, Curves]] = {env: {} for env in comparison.envs}
+    for env in comparison.envs:
+        for label, agent in comparison.agents.items():
+            commands = [study.command(agent, env, seed, comparison.steps) for seed in range(comparison.seeds)]
+            runs = [run for command in commands if (run := command.finished_run())]
+            if runs:
+                found[env][label] = Curves.of(runs, comparison.steps)
+    return found
+
+
+def markdown(study: Study, comparison: Comparison, curves: ByEnvironment) -> str:
+    """Returns with intervals over seeds, and what part of the first agent's mean they are."""
+    last = study.evaluations.last
+    first = next(iter(comparison.agents))
+    references = {env: float(of_env[first].last(last).mean()) for env, of_env in curves.items() if first in of_env}
+    lines = [
+        f"{comparison.steps:,} environment steps, {comparison.seeds} seeds: `scripts/study.py {study.path} "
+        f"{comparison.name}`",
+        "",
+        f"| | {' | '.join(comparison.envs)} | of {first} |",
+        f"|---|{'---|' * len(comparison.envs)}---|",
+    ]
+    for label in comparison.agents:
+        cells = [
+            _cell(of_env.get(label), last, comparison.seeds, references.get(env)) for env, of_env in curves.items()
+        ]
+        lines.append(f"| {label} | {' | '.join(cells)} | {_overall(curves, label, last, references)} |")
+    return "\n".join(lines)
+
+
+def _cell(curve: Curves | None, last: int, seeds: int, reference: float | None) -> str:
+    if curve is None:
+        return "–"
+    mean, low, high = bootstrap_interval(curve.last(last))
+    text = f"{mean:.0f}" if math.isinf(low) else f"{mean:.0f} [{low:.0f}, {high:.0f}]"
+    text += "" if reference is None else f", **{mean / reference:.2f}**"
+    found = len(curve.returns)
+    return text if found == seeds else f"{text} ({found} seed{'s' if found > 1 else ''})"
+
+
+def _overall(curves: ByEnvironment, label: str, last: int, references: Mapping[str, float]) -> str:
+    """The mean over environments of returns as parts of the reference's mean, where every seed is there."""
+    of_label = [of_env[label].last(last) / references[env] for env, of_env in curves.items()
+                if label in of_env and env in references]  # fmt: skip
+    if len(of_label) < len(curves) or len({len(scores) for scores in of_label}) > 1:
+        return "–"
+    mean, low, high = bootstrap_interval(np.stack(of_label, axis=1))
+    return f"{mean:.2f}" if math.isinf(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _put(document: Path, name: str, text: str) -> None:
+    """Between the marks of that name."""
+    content = document.read_text() if document.is_file() else ""
+    pattern = re.compile(rf"(<!-- study: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if not pattern.search(content):
+        raise ConfigurationError(f"{document} has no place `<!-- study: {name} -->` … `<!-- end -->` for this table.")
+    document.write_text(pattern.sub(lambda marks: f"{marks[1]}{text}\n{marks[2]}", content))
