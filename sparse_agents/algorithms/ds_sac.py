@@ -11,18 +11,33 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import nn
 
-from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
-from sparse_agents.algorithms.run_length import NOT_YET
+from sparse_agents.algorithms.recipe import SOKAR_POLICY, HasRecipes, Recipe
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin, SparseSACPolicy
 from sparse_agents.training import GradientStep, SACStep, TrainsNatively, networks_of
 
-DS_SAC_POLICY: Mapping[str, Any] = {**PAPER_POLICY, "optimizer_kwargs": {}, "lambdas": [12.0, 80.0]}
-DENSE_TAU = 0.005
-"""SAC's own: what a plain agent made of this one is to average its targets with."""
+RECIPES: Mapping[str, Recipe] = {
+    "paper": Recipe(
+        algorithm={
+            "learning_rate": 3e-4,
+            "learning_starts": 25_000,
+            "batch_size": 256,
+            "ent_coef": 0.2,
+            "target_copy_interval": 1000,
+        },
+        policy={**SOKAR_POLICY, "lambdas": [12.0, 80.0]},
+        timing={"update_interval": 1000, "drop_fraction": 0.1},
+    ),
+    "robust": Recipe(
+        algorithm={"learning_rate": 3e-4, "learning_starts": 10_000, "batch_size": 256, "ent_coef": "auto"},
+        policy={"net_arch": [256, 256]},
+    ),
+}
+SAC_TAU = 0.005
+"""What targets are averaged with, by a recipe without copies, and by a plain agent made of this one."""
 
 
-class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
+class DSSAC(TrainsNatively, HasRecipes, SAC):
     """SAC trained sparse from scratch, its topology evolving.
 
     Stable-Baselines3's SAC with the recipe that Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
@@ -39,12 +54,15 @@ class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
     Args:
         policy: a sparse SAC policy.
         env: the environment, or its id.
-        target_copy_interval: gradient steps from one copy of the critics to the next. ``tau`` and
-            ``target_update_interval`` are what the copies need, and not to be given.
-        policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ by one factor.
+        target_copy_interval: gradient steps from one copy of the critics to the next; ``tau`` and
+            ``target_update_interval`` are what the copies need, and not to be given then.
+        recipe: ``"paper"``, as above, or ``"robust"``: SAC's own settings, targets averaged, the entropy coefficient
+            learned, and the sparse policies' defaults, which learn at 90% sparsity (docs/learning.md).
+        policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ of the paper by one factor.
         kwargs: everything else SAC takes.
     """
 
+    recipes = RECIPES
     hooks_of_its_own: ClassVar[Mapping[str, int]] = {"critic": 1}
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "SparseMlpPolicy": SparseSACPolicy,
@@ -55,34 +73,28 @@ class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
         self,
         policy: str | type[BasePolicy] = "SparseMlpPolicy",
         env: GymEnv | str | None = None,
-        learning_rate: float | Schedule = 3e-4,
-        learning_starts: int = 25_000,
-        batch_size: int = 256,
-        ent_coef: str | float = 0.2,
-        target_copy_interval: int = 1000,
+        learning_rate: float | Schedule | None = None,
+        learning_starts: int | None = None,
+        batch_size: int | None = None,
+        ent_coef: str | float | None = None,
+        target_copy_interval: int | None = None,
+        recipe: str = "paper",
         policy_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        for name in ("tau", "target_update_interval"):
-            if name in kwargs:
-                raise ConfigurationError(f"DSSAC copies its critics: give target_copy_interval, not {name}.")
-        if target_copy_interval < 1:
-            raise ConfigurationError(f"target_copy_interval={target_copy_interval}: at least 1.")
-        self.target_copy_interval = target_copy_interval
-        timing = {"update_interval": 1000, "drop_fraction": 0.1, "end": NOT_YET}
-        given = dict(policy_kwargs or {})
+        settings = self.find_recipe(recipe)
+        arguments = settings.arguments(
+            learning_rate=learning_rate, learning_starts=learning_starts, batch_size=batch_size, ent_coef=ent_coef,
+            target_copy_interval=target_copy_interval,
+        )  # fmt: skip
+        self.target_copy_interval: int | None = arguments.pop("target_copy_interval", None)
+        if self.target_copy_interval is not None:
+            _check_copies(self.target_copy_interval, kwargs)
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,  # type: ignore[arg-type]
-            learning_rate,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
-            ent_coef=ent_coef,
-            policy_kwargs={
-                **DS_SAC_POLICY,
-                **given,
-                "topology_defaults": {**timing, **(given.get("topology_defaults") or {})},
-            },
+            policy_kwargs=settings.policy_kwargs(policy_kwargs),
+            **arguments,
             **kwargs,
         )
 
@@ -93,7 +105,8 @@ class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
         self.critic.optimizer.register_step_post_hook(lambda *_: self._choose_tau(self._critic_steps()))
 
     def _choose_tau(self, steps: int) -> None:
-        self.tau = 1.0 if steps % self.target_copy_interval == 0 else 0.0
+        if self.target_copy_interval is not None:
+            self.tau = 1.0 if steps % self.target_copy_interval == 0 else 0.0
 
     def _critic_steps(self) -> int:
         policy = self.policy
@@ -106,6 +119,11 @@ class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
 
     def other_optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {} if self.ent_coef_optimizer is None else {"entropy coefficient": self.ent_coef_optimizer}
+
+    def why_not_native(self) -> str | None:
+        if self.target_update_interval != 1:
+            return "its targets are not averaged at every step"
+        return super().why_not_native()
 
     def native_step(self, batch_size: int) -> GradientStep:
         return SACStep(self, batch_size)
@@ -120,4 +138,13 @@ class DSSAC(TrainsNatively, EndsWithTheRun, SAC):
         try:
             super().train(gradient_steps, batch_size)
         finally:
-            self.tau = DENSE_TAU
+            if self.target_copy_interval is not None:
+                self.tau = SAC_TAU
+
+
+def _check_copies(interval: int, kwargs: Mapping[str, Any]) -> None:
+    for name in ("tau", "target_update_interval"):
+        if name in kwargs:
+            raise ConfigurationError(f"DSSAC copies its critics: give target_copy_interval, not {name}.")
+    if interval < 1:
+        raise ConfigurationError(f"target_copy_interval={interval}: at least 1.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,16 +15,26 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import nn
 
 from sparse_agents.algorithms.capped_target import CappedTargets
-from sparse_agents.algorithms.recipe import PAPER_POLICY, EndsWithTheRun
-from sparse_agents.algorithms.run_length import NOT_YET
+from sparse_agents.algorithms.recipe import SOKAR_POLICY, HasRecipes, Recipe
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
 from sparse_agents.training import GradientStep, TD3Step, TrainsNatively, networks_of
 
 TARGET_TOPOLOGIES = ("shared", "capped")
+RECIPES: Mapping[str, Recipe] = {
+    "paper": Recipe(
+        algorithm={"learning_rate": 1e-3, "learning_starts": 25_000, "batch_size": 100},
+        policy={**SOKAR_POLICY, "lambdas": [7.0, 64.0], "optimizer_kwargs": {"weight_decay": 2e-4}},
+        timing={"update_interval": 1000, "begin": 2, "drop_fraction": 0.05},
+    ),
+    "robust": Recipe(
+        algorithm={"learning_rate": 1e-3, "learning_starts": 10_000, "batch_size": 256},
+        policy={"net_arch": [256, 256]},
+    ),
+}
 
 
-class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
+class DSTD3(TrainsNatively, HasRecipes, TD3):
     """TD3 trained sparse from scratch, its topology evolving.
 
     Stable-Baselines3's TD3 with the recipe of Sokar, Mocanu, Mocanu, Pechenizkiy, Stone, "Dynamic Sparse Training for
@@ -43,14 +54,18 @@ class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
     Args:
         policy: a sparse TD3 policy.
         env: the environment, or its id.
+        learning_rate, learning_starts, batch_size: by default the recipe's.
         exploration_noise: standard deviation of Gaussian action noise, in units of the normalised action;
             used when ``action_noise`` is not given.
         target_topology: ``"shared"``: the targets have the online networks' connections. ``"capped"``: they
             keep their own, capped by magnitude, as the official code does.
-        policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ by one factor.
+        recipe: ``"paper"``, as above, or ``"robust"``: the sparse policies' defaults with rl-zoo3's settings for
+            MuJoCo, which learn at 90% sparsity (docs/learning.md).
+        policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ of the paper by one factor.
         kwargs: everything else TD3 takes.
     """
 
+    recipes = RECIPES
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "SparseMlpPolicy": SparseTD3Policy,
         "MlpPolicy": SparseTD3Policy,
@@ -61,12 +76,13 @@ class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
         self,
         policy: str | type[SparseTD3Policy] = "SparseMlpPolicy",
         env: GymEnv | str | None = None,
-        learning_rate: float | Schedule = 1e-3,
-        learning_starts: int = 25_000,
-        batch_size: int = 100,
+        learning_rate: float | Schedule | None = None,
+        learning_starts: int | None = None,
+        batch_size: int | None = None,
         policy_delay: int = 2,
         exploration_noise: float = 0.1,
         target_topology: str = "shared",
+        recipe: str = "paper",
         policy_kwargs: Mapping[str, Any] | None = None,
         _init_setup_model: bool = True,
         **kwargs: Any,
@@ -75,15 +91,15 @@ class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
             raise unknown("target_topology", target_topology, TARGET_TOPOLOGIES)
         self.exploration_noise = exploration_noise
         self.target_topology = target_topology
+        settings = self.find_recipe(recipe)
+        settings = replace(settings, timing=_in_optimizer_steps(settings.timing, policy_delay))
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]
-            learning_rate,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
             policy_delay=policy_delay,
-            policy_kwargs=_with_recipe(policy_kwargs or {}, policy_delay, target_topology),
+            policy_kwargs={"share_topology": target_topology == "shared", **settings.policy_kwargs(policy_kwargs)},
             _init_setup_model=False,
+            **settings.arguments(learning_rate=learning_rate, learning_starts=learning_starts, batch_size=batch_size),
             **kwargs,
         )
         if self.action_noise is None and env is not None and exploration_noise > 0:
@@ -125,18 +141,10 @@ class DSTD3(TrainsNatively, EndsWithTheRun, TD3):
         return [*super()._excluded_save_params(), "_capped"]
 
 
-def _with_recipe(user: Mapping[str, Any], policy_delay: int, target_topology: str) -> dict[str, Any]:
-    """The paper's policy settings under the user's."""
-    timing = {
-        # Every 1000 iterations, the first at the second; the actor steps once in policy_delay of them.
-        "update_interval": {"actor": max(1, 1000 // policy_delay), "critic": 1000},
-        "begin": {"actor": max(1, math.ceil(2 / policy_delay)), "critic": 2},
-        "drop_fraction": 0.05,
-        "end": NOT_YET,
-    }
-    return {
-        **PAPER_POLICY,
-        "share_topology": target_topology == "shared",
-        **user,
-        "topology_defaults": {**timing, **(user.get("topology_defaults") or {})},
-    }
+def _in_optimizer_steps(timing: Mapping[str, Any], policy_delay: int) -> dict[str, Any]:
+    """From updates of the critics, of which one in ``policy_delay`` is one of the actor."""
+
+    def converted(count: int) -> dict[str, int]:
+        return {"actor": math.ceil(count / policy_delay), "critic": count}
+
+    return {name: converted(value) if name in ("update_interval", "begin") else value for name, value in timing.items()}

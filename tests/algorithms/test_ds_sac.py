@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from sb3_helpers import Still, fill, train
+from stable_baselines3 import SAC
 
 from sparse_agents import DSSAC
 from sparse_agents.errors import ConfigurationError
@@ -77,3 +78,30 @@ def test_the_topology_ends_with_the_run() -> None:
 def test_what_the_copies_need_is_not_to_be_given(option: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="target_copy_interval"):
         build(**option)
+
+
+def test_the_robust_recipe_is_sac_with_the_sparse_policys_defaults(tmp_path: Path) -> None:
+    robust = build(recipe="robust")
+    plain = SAC("SparseMlpPolicy", Still(), buffer_size=1000, seed=0, device="cpu")
+    for name in ("batch_size", "learning_rate", "tau", "gamma", "ent_coef", "gradient_steps", "target_update_interval"):
+        assert getattr(robust, name) == getattr(plain, name)
+    assert {**robust.policy.sparse_options(), "topology_defaults": {}} == plain.policy.sparse_options()
+    assert robust.why_not_native() is None
+    before = [p.clone() for p in robust.critic_target.parameters()]
+    train(robust, 3)
+    assert robust.tau == 0.005
+    assert not targets_equal(robust)
+    assert not any(torch.equal(a, b) for a, b in zip(before, robust.critic_target.parameters(), strict=True))
+    robust.save(tmp_path / "model")
+    loaded = DSSAC.load(tmp_path / "model", env=Still())
+    assert loaded.target_copy_interval is None
+    fill(loaded)
+    for one in (robust, loaded):
+        train(one, 3, seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(robust.policy.parameters(), loaded.policy.parameters(), strict=True))
+
+
+def test_targets_that_are_not_averaged_at_every_step_are_left_to_sac() -> None:
+    model = build(recipe="robust", target_update_interval=2, policy_kwargs={"net_arch": [16]})
+    assert "averaged at every step" in str(model.why_not_native())
+    assert build(recipe="robust", tau=0.1, policy_kwargs={"net_arch": [16]}).tau == 0.1

@@ -156,6 +156,32 @@ def test_unknown_target_topology() -> None:
         DSTD3(env=Still(), target_topology="caped")
 
 
+def test_the_robust_recipe_is_td3_with_the_sparse_policys_defaults() -> None:
+    robust = DSTD3(env=Still(17, 6), buffer_size=10, recipe="robust")
+    plain = TD3("SparseMlpPolicy", Still(17, 6), buffer_size=10, policy_kwargs={"net_arch": [256, 256]})
+    assert (robust.batch_size, robust.learning_starts, robust.learning_rate) == (256, 10_000, 1e-3)
+    for name in ("batch_size", "learning_rate", "tau", "gamma", "policy_delay", "gradient_steps", "train_freq"):
+        assert getattr(robust, name) == getattr(plain, name)
+    ours, default = robust.policy.sparse_options(), plain.policy.sparse_options()
+    assert {**ours, "topology_defaults": {}} == default
+    for name, controller in plain.policy.topology_controllers.items():
+        other = robust.policy.topology_controllers[name]
+        assert {n: layer.topology.nnz for n, layer in other.layers.items()} == {
+            n: layer.topology.nnz for n, layer in controller.layers.items()
+        }
+        assert other.schedule.update_interval == controller.schedule.update_interval
+        assert other.schedule.drop_fraction == controller.schedule.drop_fraction
+    assert robust.actor.optimizer.param_groups[0]["weight_decay"] == 0
+
+
+def test_what_is_given_goes_before_the_recipe() -> None:
+    model = DSTD3(env=Still(), buffer_size=10, recipe="robust", batch_size=7, policy_kwargs={"net_arch": [16]})
+    assert (model.batch_size, model.learning_starts) == (7, 10_000)
+    assert model.actor.mu[0].out_features == 16
+    with pytest.raises(ValueError, match="Did you mean 'robust'"):
+        DSTD3(env=Still(), recipe="robus")
+
+
 def test_is_td3_and_refuses_nothing_td3_takes() -> None:
     model = DSTD3("MlpPolicy", Still(), buffer_size=10, gamma=0.9, n_steps=3, policy_delay=4, verbose=0)
     assert isinstance(model, TD3)
