@@ -54,6 +54,19 @@ def test_aliases_by_gym_packages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("algo", ["ds_td3", "ds_sac"])
+def test_the_robust_recipe_by_name(algo: str, tmp_path: Path) -> None:
+    script = str(ROOT / "scripts" / "zoo.py")
+    small = ["learning_starts:100", "policy_kwargs:dict(net_arch=[16])"]
+    run([script, "train", "--algo", algo, "--recipe", "robust", "--hyperparams", *small, *SHORT], tmp_path)
+    settings = yaml.unsafe_load((tmp_path / "logs" / algo / "Pendulum-v1_1" / "Pendulum-v1" / "config.yml").read_text())
+    assert dict(settings)["recipe"] == "robust"
+    command = [sys.executable, script, "train", "--algo", "ppo", "--recipe", "robust"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert refused.returncode == 1
+    assert "for ds_td3 and ds_sac" in refused.stderr
+
+
+@pytest.mark.parametrize("algo", ["ds_td3", "ds_sac"])
 def test_our_algorithms_by_name(algo: str, tmp_path: Path) -> None:
     script = str(ROOT / "scripts" / "zoo.py")
     out = run([script, "train", "--algo", algo, "--hyperparams", "learning_starts:100", *SHORT], tmp_path)
