@@ -18,7 +18,7 @@ _RECIPE.add_argument("--recipe", default="paper")
 def main() -> None:
     """Entry point. Settings are ours where we have some for the algorithm and its recipe, and none are given."""
     if len(sys.argv) < 2 or sys.argv[1] not in ("train", "enjoy"):
-        sys.exit("usage: scripts/zoo.py train|enjoy [--recipe paper|robust] [rl-zoo3's flags]")
+        sys.exit("usage: scripts/zoo.py train [--recipe paper|robust] [rl-zoo3's flags], or enjoy [rl-zoo3's flags]")
     command = sys.argv.pop(1)
     register()
     if command == "enjoy":

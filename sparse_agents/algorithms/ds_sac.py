@@ -57,7 +57,7 @@ class DSSAC(TrainsNatively, HasRecipes, SAC):
         target_copy_interval: gradient steps from one copy of the critics to the next; ``tau`` and
             ``target_update_interval`` are what the copies need, and not to be given then.
         recipe: ``"paper"``, as above, or ``"robust"``: SAC's own settings, targets averaged, the entropy coefficient
-            learned, and the sparse policies' defaults, which learn at 90% sparsity (docs/learning.md).
+            learned, and the sparse policies' defaults.
         policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ of the paper by one factor.
         kwargs: everything else SAC takes.
     """

@@ -60,7 +60,7 @@ class DSTD3(TrainsNatively, HasRecipes, TD3):
         target_topology: ``"shared"``: the targets have the online networks' connections. ``"capped"``: they
             keep their own, capped by magnitude, as the official code does.
         recipe: ``"paper"``, as above, or ``"robust"``: the sparse policies' defaults with rl-zoo3's settings for
-            MuJoCo, which learn at 90% sparsity (docs/learning.md).
+            MuJoCo.
         policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ of the paper by one factor.
         kwargs: everything else TD3 takes.
     """

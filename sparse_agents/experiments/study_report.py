@@ -58,7 +58,7 @@ def markdown(study: Study, comparison: Comparison, curves: ByEnvironment) -> str
         cells = [
             _cell(of_env.get(label), last, comparison.seeds, references.get(env)) for env, of_env in curves.items()
         ]
-        lines.append(f"| {label} | {' | '.join(cells)} | {_overall(curves, label, last, references)} |")
+        lines.append(f"| {label} | {' | '.join(cells)} | {_overall(curves, label, study, comparison, references)} |")
     return "\n".join(lines)
 
 
@@ -72,11 +72,13 @@ def _cell(curve: Curves | None, last: int, seeds: int, reference: float | None) 
     return text if found == seeds else f"{text} ({found} seed{'s' if found > 1 else ''})"
 
 
-def _overall(curves: ByEnvironment, label: str, last: int, references: Mapping[str, float]) -> str:
+def _overall(
+    curves: ByEnvironment, label: str, study: Study, comparison: Comparison, references: Mapping[str, float]
+) -> str:
     """The mean over environments of returns as parts of the reference's mean, where every seed is there."""
-    of_label = [of_env[label].last(last) / references[env] for env, of_env in curves.items()
+    of_label = [of_env[label].last(study.evaluations.last) / references[env] for env, of_env in curves.items()
                 if label in of_env and env in references]  # fmt: skip
-    if len(of_label) < len(curves) or len({len(scores) for scores in of_label}) > 1:
+    if len(of_label) < len(curves) or any(len(scores) < comparison.seeds for scores in of_label):
         return "–"
     mean, low, high = bootstrap_interval(np.stack(of_label, axis=1))
     return f"{mean:.2f}" if math.isinf(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"

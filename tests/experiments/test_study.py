@@ -180,3 +180,12 @@ def test_the_shipped_study_is_understood() -> None:
     for name, comparison in study.comparisons.items():
         assert f"<!-- study: {name} -->" in page
         assert "Ant-v5" not in comparison.envs or name == "untuned"
+
+
+def test_a_mean_over_environments_needs_every_seed(tmp_path: Path) -> None:
+    study = Study.read(study_file(tmp_path))
+    study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
+    for seed in (0, 1):
+        made(study, "dense", PENDULUM, seed, [0, 100, 100])
+    made(study, "sparse", PENDULUM, 0, [0, 50, 50])
+    assert "| SET | 50, **0.50** (1 seed) | – |" in report(study, study.comparisons["rule"])
