@@ -42,6 +42,7 @@ from sparse_agents.nn import (
     unrolled,
     use_backend,
 )
+from sparse_agents.policies.decay import decay_sparse_networks
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
 from sparse_agents.rules import TopologyRule, overlay
@@ -96,14 +97,22 @@ class SparsePolicyMixin:
     topology_controllers: nn.ModuleDict
     bypasses_optimizer: ClassVar[str] = ""
     """Why no optimizer step tells of every change of the weights; such a policy keeps its topology."""
+    weight_decay: ClassVar[float] = 0.0
+    """Of networks that are sparse, where ``optimizer_kwargs`` is not given."""
     _sparse_kwargs: dict[str, Any]
     _dense_kwargs: dict[str, Any]
+    _optimizer_by_default: bool = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._sparse_kwargs, self._dense_kwargs = self._split(**kwargs)
         with deferred_matrices():
             super().__init__(*args, **self._dense_kwargs)
         self._sparsify()
+        self._optimizer_by_default = self._dense_kwargs.get("optimizer_kwargs") is None
+        if self._optimizer_by_default:
+            for name, optimizer in self.optimizers().items():
+                trained = [part for part in self.parts() if part.optimizer == name]
+                decay_sparse_networks(trained, optimizer, self.weight_decay)
 
     def _split(
         self,
@@ -369,6 +378,8 @@ class SparsePolicyMixin:
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """So that ``policy.save`` and ``policy.load`` keep the sparsity, and what Stable-Baselines3 forgets."""
         parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
+        if self._optimizer_by_default:
+            parameters.pop("optimizer_kwargs", None)
         return {**self._dense_kwargs, **parameters, **self._sparse_kwargs}
 
 

@@ -15,9 +15,11 @@ from sparse_agents.policies.parts import Part, last_layer
 class OffPolicyActorCritic(SparsePolicyMixin):
     """An actor and several critics with an optimizer each: TD3, DDPG, SAC, TQC, CrossQ.
 
-    A features extractor that the critics share with the actor counts with the actor.
+    A features extractor that the critics share with the actor counts with the actor. Weights decay by default:
+    without it a sparse actor saturates, and learns half as much (docs/learning.md).
     """
 
+    weight_decay = 1e-3
     actor: nn.Module
     critic: nn.Module
     share_features_extractor: bool

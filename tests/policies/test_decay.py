@@ -1,0 +1,86 @@
+"""Weight decay of sparse networks, by default."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from sb3_contrib import TQC, CrossQ
+from sb3_helpers import build, train
+from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from sparse_agents import densify, sparsify_agent
+from sparse_agents.policies.layouts import OffPolicyActorCritic
+
+DEFAULT = OffPolicyActorCritic.weight_decay
+
+
+def decays(model: BaseAlgorithm) -> dict[str, float]:
+    optimizers = model.policy.optimizers()
+    return {name: group["weight_decay"] for name, optimizer in optimizers.items() for group in optimizer.param_groups}
+
+
+@pytest.mark.parametrize("kind", [TD3, DDPG, SAC, TQC, CrossQ])
+def test_networks_that_are_sparse_decay(kind: type) -> None:
+    assert DEFAULT > 0
+    assert decays(build(kind)) == {"actor": DEFAULT, "critic": DEFAULT}
+
+
+def test_dense_networks_do_not() -> None:
+    assert decays(build(TD3, policy_kwargs={"sparsity": {"actor": 0.5, "critic": 0.0}})) == {
+        "actor": DEFAULT, "critic": 0
+    }  # fmt: skip
+
+
+def test_algorithms_it_was_not_studied_for_do_not() -> None:
+    env = "CartPole-v1"
+    assert set(decays(PPO("SparseMlpPolicy", env)).values()) == {0}
+    assert set(decays(DQN("SparseMlpPolicy", env, buffer_size=10)).values()) == {0}
+
+
+def test_what_the_user_says_of_the_optimizer_holds() -> None:
+    said = {"weight_decay": 0.5}
+    assert decays(build(TD3, policy_kwargs={"optimizer_kwargs": {}})) == {"actor": 0, "critic": 0}
+    assert decays(build(TD3, policy_kwargs={"optimizer_kwargs": said})) == {"actor": 0.5, "critic": 0.5}
+    own = torch.optim.AdamW([torch.zeros(1)]).defaults["weight_decay"]
+    assert decays(build(TD3, policy_kwargs={"optimizer_class": torch.optim.AdamW})) == {"actor": own, "critic": own}
+
+
+def test_crossq_keeps_its_betas() -> None:
+    assert build(CrossQ).actor.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
+
+
+def test_a_dense_agent_made_sparse_keeps_its_optimizers() -> None:
+    model = sparsify_agent(build(TD3, "MlpPolicy"), sparsity=0.5)
+    assert decays(model) == {"actor": 0, "critic": 0}
+
+
+def test_a_dense_twin_trains_on_alike() -> None:
+    dense = densify(build(TD3))
+    assert dense.actor.optimizer.param_groups[0]["weight_decay"] == DEFAULT
+
+
+def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
+    model = build(TD3, policy_kwargs={"sparsity": {"actor": 0.5, "critic": 0.0}})
+    model.save(tmp_path / "agent")
+    assert decays(TD3.load(tmp_path / "agent")) == decays(model)
+    model.policy.save(tmp_path / "policy.pt")
+    policy = type(model.policy).load(tmp_path / "policy.pt")
+    assert policy.actor.optimizer.param_groups[0]["weight_decay"] == DEFAULT
+    assert policy.critic.optimizer.param_groups[0]["weight_decay"] == 0
+
+
+def test_it_is_that_of_adam() -> None:
+    """The same as saying it."""
+    default = build(TD3, policy_kwargs={"net_arch": [8]})
+    said = build(TD3, policy_kwargs={"net_arch": [8], "optimizer_kwargs": {"weight_decay": DEFAULT}})
+    begin = copy.deepcopy(default.policy)
+    for model in (default, said):
+        train(model, 5)
+    pairs = zip(default.policy.parameters(), said.policy.parameters(), begin.parameters(), strict=True)
+    for ours, theirs, before in pairs:
+        assert torch.equal(ours, theirs)
+        assert not torch.equal(ours, before)
