@@ -20,6 +20,7 @@ FLOORS = [
     {"training"},
     {"callbacks", "algorithms"},
     {"runs"},
+    {"continual"},
     {"benchmark", "experiments", "zoo"},
     {"cli"},
 ]

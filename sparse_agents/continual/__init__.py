@@ -1,0 +1,1 @@
+"""Sequences of tasks, and methods that learn them without forgetting."""
