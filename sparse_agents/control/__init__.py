@@ -2,6 +2,7 @@
 
 from sparse_agents.control.controller import TopologyController
 from sparse_agents.control.optimizer_state import is_like, map_moments, prefer_fused, swap_parameters
+from sparse_agents.control.rewiring import carry_out
 from sparse_agents.control.sparsify import (
     check_kinds,
     check_outputs,
@@ -13,6 +14,7 @@ from sparse_agents.control.sparsify import (
 
 __all__ = [
     "TopologyController",
+    "carry_out",
     "check_kinds",
     "check_outputs",
     "fresh_seed",

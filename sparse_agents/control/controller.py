@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparse_agents.control.optimizer_state import holds, learning_rate, map_moments
+from sparse_agents.control.optimizer_state import holds, learning_rate
+from sparse_agents.control.rewiring import carry_out
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import SparseLayer
 from sparse_agents.ops import CurvatureProbe
@@ -241,14 +242,9 @@ class TopologyController(nn.Module):
 
     def _carry_out(self, view: LayerView, rewire: Rewire) -> None:
         layer = self.layers[view.name]
-        for follower in (layer, *self.followers[view.name]):
-            old_shape = follower.weight.shape
-            follower.replace_weight(rewire.follow(follower.weight.data))
-            for optimizer in self._optimizers:
-                map_moments(optimizer, follower.weight, old_shape, rewire.follow)
-        layer.weight.data[rewire.source < 0] = self.rule.new_weights(view, rewire)
+        grown = self.rule.new_weights(view, rewire)
+        carry_out(layer, rewire, self.followers[view.name], self._optimizers, grown)
         view.memory.follow(rewire)
-        layer.topology.replace(rewire.edges)
         for listener in self.listeners:
             listener(view.name, layer, rewire)
 
