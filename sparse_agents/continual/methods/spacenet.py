@@ -1,0 +1,283 @@
+"""SpaceNet, and its static form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.continual.capacity import Capacity, Demand, LayerCapacity, check_room
+from sparse_agents.continual.method import ContinualMethod
+from sparse_agents.continual.network import Network
+from sparse_agents.continual.owners import Owners
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.topology import Rewire
+
+
+class SpaceNet(ContinualMethod):
+    """Every task gets a few connections of its own, between neurons that it contracts to; the rest stays free.
+
+    Sokar, Mocanu, Pechenizkiy, "SpaceNet: Make Free Space for Continual Learning", Neurocomputing 439, 2021; official
+    code github.com/GhadaSokar/SpaceNet. No task identity is needed to answer.
+
+    A task draws neurons of each hidden layer among those that no earlier task has reserved, and connections between
+    them. They alone are trained, in the presence of all earlier ones. From time to time those of least importance
+    ``Ω += |Δw · g|`` move to where the most important neurons are, with weight 0. In the end the most important neurons
+    are reserved: nobody grows a connection to or from them any more. While a task is trained, the output units of
+        earlier
+    tasks rest.
+
+    Differences from the official code: a neuron's importance is the sum of its connections' at the time, where theirs
+    accumulates that sum at every step (``accumulate=True`` for theirs).
+
+    Args:
+        neurons: the part of each hidden layer that a task draws.
+        reserved: the part of each hidden layer that a task reserves.
+        density: of connections among the neurons drawn, one for each layer.
+        update_interval: steps between moves; by default a quarter of a task, so that there are three.
+        drop_fraction: of a task's connections that move; output layers stay.
+        accumulate: count importance as the official code does.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        neurons: float = 0.2,
+        reserved: float = 0.1,
+        density: Sequence[float] = (0.16, 0.25625, 0.5),
+        update_interval: int | None = None,
+        drop_fraction: float = 0.2,
+        accumulate: bool = False,
+        weight_init: str = "inherit",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        for name, value in (("neurons", neurons), ("reserved", reserved), ("drop_fraction", drop_fraction)):
+            if not 0 <= value <= 1:
+                raise ConfigurationError(f"{name}={value} is not in 0..1.")
+        self.share, self.reserved_share, self.density = neurons, reserved, tuple(density)
+        self.update_interval = update_interval or self.learner.steps_per_task() // 4
+        self.drop_fraction = drop_fraction
+        self.accumulate = accumulate
+        self.weight_init = weight_init
+        self.steps = 0
+        networks = self.learner.networks
+        self.owners = Owners(networks)
+        self.free = {
+            (network.name, name): torch.ones(layer.topology.shape[0], dtype=torch.bool)
+            for network in networks.values()
+            for name, layer in network.trunk.items()
+        }
+        self.drawn: dict[tuple[str, str], Tensor] = {}
+        self.importance: dict[tuple[str, str], Tensor] = {}
+        self.accumulated: dict[tuple[str, str], Tensor] = {}
+        self._before: dict[tuple[str, str], Tensor] = {}
+        self.check()
+        for network, name, layer, _ in list(self.owners.layers()):
+            self.owners.rewire(network, name, Rewire.keep(layer.topology.edges, torch.empty(0, dtype=torch.int64)), 0)
+            if layer.bias is not None:
+                layer.bias.data.zero_()
+
+    def check(self) -> None:
+        """Whether there are neurons and densities for all tasks."""
+        demands = []
+        for network in self.learner.networks.values():
+            if len(self.density) != len(network.trunk) + 1:
+                raise ConfigurationError(
+                    f"density={list(self.density)}: network {network.name!r} has {len(network.trunk) + 1} layers, and "
+                    "there is one density for each."
+                )
+            for name, layer in network.trunk.items():
+                width = layer.topology.shape[0]
+                # The last task needs as many as it draws, and those before it have reserved theirs.
+                taken = round(self.reserved_share * width) * (self.tasks - 1) + round(self.share * width)
+                demands.append(Demand(f"{network.name}.{name}", "neurons", -(-taken // self.tasks), width))
+        check_room(demands, self.tasks, "Lower neurons or reserved, or widen the network.")
+
+    # -- allocation
+
+    def allocate(self, task: int) -> None:
+        self.steps = 0
+        for network in self.learner.networks.values():
+            sources: Tensor | None = None
+            for index, (name, layer) in enumerate(network.layers.items()):
+                rows, columns = layer.topology.shape
+                if sources is None:
+                    sources = torch.arange(columns)
+                is_head = name in network.heads
+                drawn = self._outputs(task, rows) if is_head else self._draw(network.name, name)
+                candidates = (drawn[:, None] * columns + sources[None, :]).reshape(-1).sort().values
+                candidates = candidates[layer.topology.edges.find(candidates) < 0]
+                budget = round(self.density[min(index, len(self.density) - 1)] * len(drawn) * len(sources))
+                if budget > len(candidates):
+                    raise ConfigurationError(
+                        f"Task {task + 1} is to have {budget} connections in {network.name}.{name}, where only "
+                        f"{len(candidates)} are free between the neurons drawn. Lower density."
+                    )
+                chosen = torch.randperm(len(candidates), generator=self.generator)[:budget]
+                self.drawn[network.name, name] = drawn
+                self._grow(network, name, candidates[chosen].sort().values, task)
+                if not is_head:
+                    sources = drawn
+        self._reset_importance()
+        self._rest_heads(task)
+        self._open(task)
+
+    def _outputs(self, task: int, rows: int) -> Tensor:
+        own = self.learner.outputs(task)
+        return torch.arange(rows) if own is None else own
+
+    def _draw(self, network: str, name: str) -> Tensor:
+        free = self.free[network, name].nonzero().squeeze(1)
+        count = round(self.share * len(self.free[network, name]))
+        return free[torch.randperm(len(free), generator=self.generator)[:count]].sort().values
+
+    def _grow(self, network: Network, name: str, ids: Tensor, task: int) -> None:
+        """New connections with initial weights, as for a dense layer."""
+        layer = network.layers[name]
+        edges = layer.topology.edges
+        rewire = Rewire.to(edges, torch.cat([edges.ids, ids]).sort().values)
+        self.owners.rewire(network, name, rewire, task)
+        fan_out, fan_in = map(float, layer.topology.shape)
+        if self.weight_init == "scaled":  # the network that the task draws, and the connections its neurons have
+            fan_out = len(self.drawn[network.name, name])
+            fan_in = len(ids) / fan_out
+        bound = (6 / (fan_in + fan_out)) ** 0.5
+        fresh = torch.empty(len(ids)).uniform_(-bound, bound, generator=self.generator)
+        layer.weight.data[rewire.source < 0] = fresh.to(layer.weight.dtype)
+
+    # -- training
+
+    def before_step(self, network: Network) -> None:
+        for name, layer in network.layers.items():
+            self._before[network.name, name] = layer.weight.detach().clone()
+
+    def after_step(self, network: Network) -> None:
+        for name, layer in network.layers.items():
+            key = network.name, name
+            if layer.weight.grad is not None:
+                self.importance[key] += ((layer.weight.detach() - self._before.pop(key)) * layer.weight.grad).abs()
+        if self.accumulate:
+            for key, sums in self._neurons(network).items():
+                self.accumulated[key] += sums
+        if network.name == next(iter(self.learner.networks)):
+            self.steps += 1
+        if self.steps % self.update_interval == 0 and self.steps < self.learner.steps_per_task():
+            self._move(network)
+
+    def _neurons(self, network: Network) -> dict[tuple[str, str], Tensor]:
+        """The importance of each layer's outputs, by that layer; of the network's inputs under the name ``""``."""
+        found: dict[tuple[str, str], Tensor] = {}
+        for index, (name, layer) in enumerate(network.trunk.items()):
+            edges, importance = layer.topology.edges, self.importance[network.name, name]
+            if index == 0:
+                inputs = torch.zeros(edges.shape[1], dtype=importance.dtype)
+                found[network.name, ""] = inputs.index_add(0, edges.col.long(), importance)
+            outputs = torch.zeros(edges.shape[0], dtype=importance.dtype).index_add(0, edges.row, importance)
+            found[network.name, name] = outputs * self.free[network.name, name]
+        return found
+
+    def _move(self, network: Network) -> None:
+        """Drop the least important connections of the task, grow between its most important neurons."""
+        by_neuron = self._neurons(network)
+        if self.accumulate:
+            by_neuron = {key: self.accumulated[key] for key in by_neuron}
+        before = ""
+        sources = torch.arange(next(iter(network.trunk.values())).topology.shape[1])
+        for name, layer in network.trunk.items():
+            key = network.name, name
+            edges, drawn = layer.topology.edges, self.drawn[key]
+            own = (self.owners.of[key] == self.task).nonzero().squeeze(1)
+            least = self.importance[key][own].argsort(stable=True)
+            gain = by_neuron[key][drawn][:, None] * by_neuron[network.name, before][sources][None, :]
+            places = (drawn[:, None] * edges.shape[1] + sources[None, :]).reshape(-1)
+            unused = edges.find(places) < 0
+            count = min(int(self.drop_fraction * len(own)), int(unused.sum()))
+            best = gain.reshape(-1)[unused].argsort(descending=True, stable=True)[:count]
+            kept = torch.ones(edges.nnz, dtype=torch.bool)
+            kept[own[least[:count]]] = False
+            rewire = Rewire.exchange(edges, kept.nonzero().squeeze(1), places[unused][best], keep_regrown=False)
+            self.owners.rewire(network, name, rewire, self.task)
+            self.importance[key] = rewire.follow(self.importance[key])
+            before, sources = name, drawn
+        self._open(self.task)
+
+    def consolidate(self, task: int) -> None:
+        for network in self.learner.networks.values():
+            by_neuron = self.accumulated if self.accumulate else self._neurons(network)
+            for name in network.trunk:
+                key = network.name, name
+                count = round(self.reserved_share * len(self.free[key]))
+                most = by_neuron[key].argsort(descending=True, stable=True)[:count]
+                self.free[key][most] = False
+
+    # -- who is who
+
+    def shown(self, task: int | None) -> tuple[Mapping[Any, Tensor], Mapping[nn.Parameter, Tensor]]:
+        return self.owners.up_to(task), {}
+
+    def capacity(self) -> Capacity:
+        done = self.task if self.finished else self.task - 1
+        found = {}
+        for network, name, layer, owner in self.owners.layers():
+            names = list(network.layers)
+            before = names[names.index(name) - 1] if names.index(name) else None
+            rows = self.free.get((network.name, name), torch.ones(layer.topology.shape[0], dtype=torch.bool))
+            columns = torch.ones(layer.topology.shape[1], dtype=torch.bool)
+            if before is not None:
+                columns = self.free.get((network.name, before), columns)
+            edges = layer.topology.edges
+            taken = int((rows[edges.row] & columns[edges.col.long()]).sum())
+            found[f"{network.name}.{name}"] = LayerCapacity(
+                possible=edges.size,
+                free=int(rows.sum()) * int(columns.sum()) - taken,
+                frozen=int((owner <= done).sum()),
+                shared=int((owner < self.task).sum()),
+            )
+        return found
+
+    def _reset_importance(self) -> None:
+        self.importance = {
+            (network.name, name): torch.zeros_like(layer.weight.data)
+            for network, name, layer, _ in self.owners.layers()
+        }
+        self.accumulated = {
+            key: torch.zeros_like(sums)
+            for network in self.learner.networks.values()
+            for key, sums in self._neurons(network).items()
+        }
+
+    def _rest_heads(self, task: int) -> None:
+        """Output units of other tasks are stored, and count for nothing while this one is trained."""
+        for network in self.learner.networks.values():
+            for name, layer in network.heads.items():
+                own = self.owners.of[network.name, name] == task
+                edges = layer.topology.edges
+                if self.learner.outputs(task) is not None:
+                    layer.topology.replace(edges.with_active(None if bool(own.all()) else own))
+
+    def _open(self, task: int) -> None:
+        """The task's connections, biases of neurons that nobody has reserved, and of the task's output units."""
+        for network in self.learner.networks.values():
+            masks: dict[nn.Parameter, Tensor] = {}
+            for name, layer in network.layers.items():
+                key = network.name, name
+                masks[layer.weight] = self.owners.of[key] == task
+                if layer.bias is not None:
+                    masks[layer.bias] = torch.zeros_like(layer.bias, dtype=torch.bool)
+                    if name in network.heads:
+                        masks[layer.bias][self._outputs(task, len(layer.bias))] = True
+                    else:
+                        masks[layer.bias] = self.free[key].clone()
+            for parameter in network.others.values():
+                masks[parameter] = torch.full_like(parameter, task == 0, dtype=torch.bool)
+            self.gates[network.name].open = masks
+
+
+class StaticSpaceNet(SpaceNet):
+    """SpaceNet without drop and grow: the connections that were drawn are the task's."""
+
+    def _move(self, network: Network) -> None:
+        """Stay."""

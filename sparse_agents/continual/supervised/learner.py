@@ -1,0 +1,169 @@
+"""A classifier that learns one task after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_agents.continual.learner import Learner
+from sparse_agents.continual.method import ContinualMethod
+from sparse_agents.continual.network import Network
+from sparse_agents.continual.supervised.tasks import ClassificationSequence, Samples
+from sparse_agents.control import sparsify
+from sparse_agents.errors import ConfigurationError
+from sparse_agents.nn import SparseLayer
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a classifier is trained; Sokar et al. (2021) for split MNIST.
+
+    Attributes:
+        hidden: units of the hidden layers.
+        sparsity: of the weights, spread by Erdős–Rényi-Kernel; 0 stores every connection.
+        learning_rate: of plain stochastic gradient descent.
+        momentum: of it.
+        batch_size: samples of a step.
+        steps: of each task.
+    """
+
+    hidden: Sequence[int] = (400, 400)
+    sparsity: float = 0.0
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    batch_size: int = 128
+    steps: int = 376
+
+
+class Classifier(Learner):
+    """A perceptron with ReLU, its optimizer, and the tasks.
+
+    Args:
+        sequence: of tasks.
+        training: settings.
+        seed: of initial weights and minibatches.
+
+    Attributes:
+        module: the network, one output unit for each class of the sequence.
+        step: steps taken on the task in training.
+    """
+
+    def __init__(self, sequence: ClassificationSequence, training: Training, seed: int) -> None:
+        self.sequence, self.training, self.seed = sequence, training, seed
+        between = [module for layer in self._dense_layers(seed) for module in (layer, nn.ReLU())]
+        self.module = nn.Sequential(*between[:-1])
+        sparsify(self.module, sparsity=training.sparsity, topology="static", seed=seed)
+        self.optimizer = torch.optim.SGD(
+            self.module.parameters(), lr=training.learning_rate, momentum=training.momentum
+        )
+        found = {name: layer for name, layer in self.module.named_children() if isinstance(layer, SparseLayer)}
+        output = list(found)[-1]
+        trunk = {name: layer for name, layer in found.items() if name != output}
+        self.networks: Mapping[str, Network] = {
+            "network": Network("network", trunk, {output: found[output]}, self.optimizer)
+        }
+        self.step = 0
+        self.logits: Tensor | None = None
+
+    def outputs(self, task: int) -> Tensor | None:
+        return torch.tensor(self.sequence.tasks[task].classes) if self.sequence.disjoint else None
+
+    def steps_per_task(self) -> int:
+        return self.training.steps
+
+    def start_afresh(self, task: int) -> None:
+        fresh = self._dense_layers(self.seed + 1000 * task)
+        for layer, dense in zip(self.networks["network"].layers.values(), fresh, strict=True):
+            layer.take(dense, scale=(1 - layer.sparsity) ** -0.5)
+        self.reset_optimizers()
+
+    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy over the logits in use."""
+        return F.cross_entropy(_among(self.module(inputs), self.logits), labels)
+
+    def learn(self, method: ContinualMethod) -> Iterator[int]:
+        """Train on the method's current task, from where it stands; yields the steps taken, after each."""
+        samples = self.samples(method)
+        self.logits = self.outputs(method.task) if method.needs_identity else None
+        while self.step < self.training.steps:
+            inputs, labels = self._minibatch(samples, method.task, self.step)
+            self._update(method.loss(inputs, labels))
+            self.step += 1
+            yield self.step
+        self.step = 0
+
+    def samples(self, method: ContinualMethod) -> Samples:
+        """What the method trains its task on."""
+        tasks = self.sequence.tasks
+        chosen = tasks[: method.task + 1] if method.data == "all" else [tasks[method.task]]
+        return Samples(*(torch.cat(parts) for parts in zip(*(task.train for task in chosen), strict=True)))
+
+    def train_on(self, task: int, steps: int) -> None:
+        samples = self.sequence.tasks[task].train
+        for step in range(steps):
+            self._update(self.loss(*self._minibatch(samples, task, self.training.steps + step)))
+
+    def fisher(self, task: int) -> Mapping[nn.Parameter, Tensor]:
+        """Of the softmax over the logits in use: the mean over samples of squared gradients of the log-likelihood, over
+        labels as likely as the network finds them.
+        """
+        parameters = [parameter for network in self.networks.values() for _, parameter in network.parameters()]
+        found = {parameter: torch.zeros_like(parameter) for parameter in parameters}
+        inputs, _ = self.sequence.tasks[task].train
+        for one in inputs:
+            log_likelihood = F.log_softmax(_among(self.module(one[None]), self.logits), dim=1)[0]
+            for entry in torch.isfinite(log_likelihood.detach()).nonzero():
+                gradients = torch.autograd.grad(log_likelihood[entry].sum(), parameters, retain_graph=True)
+                likelihood = float(log_likelihood[entry].exp())
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    found[parameter] += likelihood * gradient**2
+        return {parameter: total / len(inputs) for parameter, total in found.items()}
+
+    def accuracy(self, task: int, among: Sequence[int]) -> float:
+        """On a task's test samples, the answer being one of these classes."""
+        inputs, labels = self.sequence.tasks[task].test
+        with torch.no_grad():
+            answers = _among(self.module(inputs), torch.tensor(among)).argmax(dim=1)
+        return float((answers == labels).float().mean())
+
+    def _dense_layers(self, seed: int) -> list[nn.Linear]:
+        sizes = [self.sequence.inputs, *self.training.hidden, self.sequence.classes]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)]
+            for layer in layers:
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        return layers
+
+    def _minibatch(self, samples: Samples, task: int, step: int) -> Samples:
+        """Depends on nothing but the seed and these: training can go on anywhere."""
+        size = self.training.batch_size
+        per_epoch = -(-len(samples.labels) // size)
+        epoch, place = divmod(step, per_epoch)
+        entropy = np.random.SeedSequence((self.seed, task, epoch)).generate_state(1)
+        generator = torch.Generator().manual_seed(int(entropy[0]))
+        chosen = torch.randperm(len(samples.labels), generator=generator)[place * size : (place + 1) * size]
+        return Samples(samples.inputs[chosen], samples.labels[chosen])
+
+    def _update(self, loss: Tensor) -> None:
+        if not bool(torch.isfinite(loss)):
+            raise ConfigurationError("The loss is not finite: training has diverged. Lower the learning rate.")
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def _among(logits: Tensor, classes: Tensor | None) -> Tensor:
+    """Logits of other classes at minus infinity."""
+    if classes is None:
+        return logits
+    others = torch.ones(logits.shape[1], dtype=torch.bool)
+    others[classes] = False
+    return logits.masked_fill(others, -torch.inf)
