@@ -1,4 +1,4 @@
-"""The command line: ``sparse-agents train | evaluate | benchmark``, and the same as ``scripts/*.py``."""
+"""The command line, ``sparse-agents COMMAND``; the same commands are in ``scripts``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sparse_agents.errors import SparseAgentsError
 
 COMMANDS = {
     "train": "train an agent, or resume a run",
+    "train_sequence": "learn a sequence of tasks, or resume a run",
     "evaluate": "evaluate a trained agent",
     "benchmark": "measure the kernels against dense",
 }
@@ -31,7 +32,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print("usage: sparse-agents COMMAND [options]\n")
-        print("\n".join(f"  {command:<10} {what}" for command, what in COMMANDS.items()))
+        print("\n".join(f"  {command:<14} {what}" for command, what in COMMANDS.items()))
         print("\nsparse-agents COMMAND --help shows a command's options.")
         return
     if name not in COMMANDS:

@@ -1,24 +1,58 @@
-"""What a method may ask of whoever trains."""
+"""Whoever trains: what a method, and the runner of a sequence, may ask of it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from sparse_agents.continual.network import Network
 from sparse_agents.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from sparse_agents.continual.method import ContinualMethod
+
 
 class Learner(ABC):
     """A model in training, supervised or an agent.
 
     Attributes:
+        tasks: names of the tasks, in order.
         networks: by name.
+        step: of the task in training.
     """
 
+    tasks: Sequence[str]
     networks: Mapping[str, Network]
+    step: int
+
+    # -- for the runner
+
+    @abstractmethod
+    def learn(self, method: ContinualMethod, between: Callable[[int], None]) -> None:
+        """Train the method's current task, from where it stands, to its end.
+
+        Args:
+            method: which has begun the task.
+            between: called with :attr:`step` whenever everything can be evaluated and saved.
+        """
+
+    @abstractmethod
+    def scores(self, method: ContinualMethod) -> Mapping[str, Sequence[float]]:
+        """Of every task now, by what is known of it: ``"known"`` or ``"unknown"`` identity."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Everything a killed run needs to go on, into a folder that is there."""
+
+    @abstractmethod
+    def restore(self, folder: Path) -> None:
+        """What :meth:`save` has written."""
+
+    # -- for methods
 
     @abstractmethod
     def outputs(self, task: int) -> Tensor | None:

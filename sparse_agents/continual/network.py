@@ -37,6 +37,10 @@ class Network:
     def layers(self) -> dict[str, SparseLayer]:
         return {**self.trunk, **self.heads}
 
+    def key(self, name: str) -> str:
+        """Of a layer or parameter, among all networks."""
+        return f"{self.name}/{name}"
+
     def parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """All that is trained, by name."""
         for name, layer in self.layers.items():

@@ -20,21 +20,19 @@ class Owners:
         owner: of every connection to begin with.
 
     Attributes:
-        of: ``[nnz]`` int64 by network and layer.
+        of: ``[nnz]`` int64 by the layer's key.
     """
 
     def __init__(self, networks: Mapping[str, Network], owner: int = 0) -> None:
-        self.networks = networks
-        self.of = {
-            (network.name, name): torch.full((layer.topology.nnz,), owner)
-            for network in networks.values()
-            for name, layer in network.layers.items()
-        }
+        self._layers = [
+            (network, name, layer) for network in networks.values() for name, layer in network.layers.items()
+        ]
+        self.of = {network.key(name): torch.full((layer.topology.nnz,), owner) for network, name, layer in self._layers}
 
     def layers(self) -> Iterator[tuple[Network, str, SparseLayer, Tensor]]:
         """Networks, names of layers, layers, owners of their connections."""
-        for (network, name), owner in self.of.items():
-            yield self.networks[network], name, self.networks[network].layers[name], owner
+        for network, name, layer in self._layers:
+            yield network, name, layer, self.of[network.key(name)]
 
     def up_to(self, task: int | None) -> dict[SparseLayer, Tensor]:
         """Bool ``[nnz]`` of each layer: the connections of a task and of those before it; all for None."""
@@ -46,10 +44,4 @@ class Owners:
     def rewire(self, network: Network, name: str, rewire: Rewire, task: int) -> None:
         """Give a layer other connections; new ones belong to a task."""
         network.rewire(name, rewire)
-        self.of[network.name, name] = rewire.follow(self.of[network.name, name], task)
-
-    def state(self) -> dict[str, Tensor]:
-        return {f"{network}/{name}": owner for (network, name), owner in self.of.items()}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.of = {key: state["/".join(key)].clone() for key in self.of}
+        self.of[network.key(name)] = rewire.follow(self.of[network.key(name)], task)

@@ -1,10 +1,11 @@
 """A training run on disk: its folder, environments, evaluation and checkpoints."""
 
 from sparse_agents.runs import checkpoint
-from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, Interrupted, evaluation
+from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
 from sparse_agents.runs.environment_state import KeepsState, episodes_written, goes_back
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
+from sparse_agents.runs.interrupts import Interrupted, StopRequest
 from sparse_agents.runs.logger import run_logger
 from sparse_agents.runs.masks import check_masks
 from sparse_agents.runs.noise import with_action_noise
@@ -19,6 +20,7 @@ __all__ = [
     "KeepsState",
     "Normalization",
     "RunFolder",
+    "StopRequest",
     "check_device",
     "check_environment",
     "check_masks",

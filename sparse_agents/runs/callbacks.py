@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from sparse_agents.errors import CheckpointError
 from sparse_agents.runs import checkpoint
 from sparse_agents.runs.environment_state import vec_env_state
 from sparse_agents.runs.folder import RunFolder
+from sparse_agents.runs.interrupts import StopRequest
 from sparse_agents.runs.masks import evaluation_callback
 from sparse_agents.runs.normalization import SaveStatistics
 from sparse_agents.runs.run_state import restore_run
@@ -109,10 +108,6 @@ class SeedsEvaluation(BaseCallback):
         return True
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, obeyed at a moment when a run can be saved."""
-
-
 class InterruptBetweenRollouts(BaseCallback):
     """Ctrl-C raises :class:`Interrupted` between rollouts, when weights, topology and buffer agree.
 
@@ -122,28 +117,19 @@ class InterruptBetweenRollouts(BaseCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked = False
-        self._before: Any = None
+        self._request = StopRequest()
 
     def _on_training_start(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
-        self._restore()
+        self._request.listen()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
-        if self._asked:
-            raise Interrupted
+        self._request.check()
 
     def _on_training_end(self) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        self._request.ignore()
 
 
 def evaluation(

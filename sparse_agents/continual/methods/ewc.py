@@ -27,7 +27,7 @@ class EWC(QuadraticPenalty):
         fisher = self.learner.fisher(task)
         self.add(
             {
-                f"{network.name}/{name}": fisher[parameter].clamp(min=self.floor)
+                network.key(name): fisher[parameter].clamp(min=self.floor)
                 for network in self.learner.networks.values()
                 for name, parameter in network.parameters()
             }

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparse_agents.continual.capacity import Capacity, Demand, LayerCapacity, check_room
 from sparse_agents.continual.method import ContinualMethod
+from sparse_agents.continual.network import Network
 from sparse_agents.continual.owners import Owners
 from sparse_agents.errors import ConfigurationError
 
@@ -51,7 +52,7 @@ class PackNet(ContinualMethod):
         """Whether every task gets something in every layer."""
         demands = []
         for network, name, layer, _ in self.owners.layers():
-            if self._is_shared(network.name, name):
+            if self._is_shared(network, name):
                 nnz = layer.topology.nnz
                 left = nnz if self.prune is None else int(nnz * self.prune ** (self.tasks - 1))
                 room = nnz if self.prune is None else (self.tasks if left else 0)
@@ -67,7 +68,7 @@ class PackNet(ContinualMethod):
         left = self.tasks - task - 1
         share = left / (left + 1) if self.prune is None else self.prune
         for network, name, layer, owner in self.owners.layers():
-            if self._is_shared(network.name, name):
+            if self._is_shared(network, name):
                 own = (owner == task).nonzero().squeeze(1)
                 by_size = layer.weight.detach()[own].abs().argsort(stable=True)
                 given = own[by_size[: int(share * len(own))]]
@@ -88,14 +89,14 @@ class PackNet(ContinualMethod):
                 possible=layer.topology.edges.size,
                 free=int((owner > self.task).sum()),
                 frozen=int((owner <= done).sum()),
-                shared=int((owner < self.task).sum()) if self._is_shared(network.name, name) else 0,
+                shared=int((owner < self.task).sum()) if self._is_shared(network, name) else 0,
             )
             for network, name, layer, owner in self.owners.layers()
         }
 
-    def _is_shared(self, network: str, name: str) -> bool:
+    def _is_shared(self, network: Network, name: str) -> bool:
         """Whether a layer is divided among tasks by pruning; output units of a task's own are not."""
-        return name in self.learner.networks[network].trunk or self.learner.outputs(0) is None
+        return name in network.trunk or self.learner.outputs(0) is None
 
     def _open(self, task: int, biases: bool = True) -> None:
         """To optimizer steps: the task's connections, its output units, and biases and norms in the first task."""
@@ -103,8 +104,8 @@ class PackNet(ContinualMethod):
             masks: dict[nn.Parameter, Tensor] = {}
             for name, parameter in network.parameters():
                 layer, _, kind = name.rpartition(".")
-                if kind == "weight" and (network.name, layer) in self.owners.of:
-                    masks[parameter] = self.owners.of[network.name, layer] == task
+                if kind == "weight" and network.key(layer) in self.owners.of:
+                    masks[parameter] = self.owners.of[network.key(layer)] == task
                 elif layer in network.heads and self.learner.outputs(task) is not None:
                     masks[parameter] = _units(parameter, self.learner.outputs(task))
                 else:
@@ -112,11 +113,11 @@ class PackNet(ContinualMethod):
             self.gates[network.name].open = masks
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {**super().get_extra_state(), "owners": self.owners.state()}
+        return {**super().get_extra_state(), "owners": dict(self.owners.of)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
-        self.owners.restore(state["owners"])
+        self.owners.of = dict(state["owners"])
         if self.task >= 0:
             self._open(self.task)
 

@@ -32,7 +32,7 @@ class QuadraticPenalty(ContinualMethod):
 
     def before_step(self, network: Network) -> None:
         for name, parameter in network.parameters():
-            key = f"{network.name}/{name}"
+            key = network.key(name)
             if key in self.importance and parameter.grad is not None:
                 away = parameter.detach() - self.anchor[key]
                 parameter.grad.addcmul_(self.importance[key], away, value=2 * self.strength)
@@ -41,7 +41,7 @@ class QuadraticPenalty(ContinualMethod):
         """A task's importances; the anchor is set to where weights are now."""
         for network in self.learner.networks.values():
             for name, parameter in network.parameters():
-                key = f"{network.name}/{name}"
+                key = network.key(name)
                 self.importance[key] = self.importance.get(key, torch.zeros_like(parameter)) + found[key]
                 self.anchor[key] = parameter.detach().clone()
 

@@ -38,12 +38,12 @@ class SI(QuadraticPenalty):
     def before_step(self, network: Network) -> None:
         for name, parameter in network.parameters():
             if parameter.grad is not None:
-                self._gradients[f"{network.name}/{name}"] = parameter.grad.clone(), parameter.detach().clone()
+                self._gradients[network.key(name)] = parameter.grad.clone(), parameter.detach().clone()
         super().before_step(network)
 
     def after_step(self, network: Network) -> None:
         for name, parameter in network.parameters():
-            key = f"{network.name}/{name}"
+            key = network.key(name)
             if key in self._gradients:
                 gradient, before = self._gradients.pop(key)
                 self.path[key] -= gradient * (parameter.detach() - before)
@@ -54,7 +54,7 @@ class SI(QuadraticPenalty):
 
     def _named(self) -> dict[str, Tensor]:
         return {
-            f"{network.name}/{name}": parameter
+            network.key(name): parameter
             for network in self.learner.networks.values()
             for name, parameter in network.parameters()
         }

@@ -34,7 +34,7 @@ class Single(ContinualMethod):
 
     def _parameters_by_name(self) -> dict[str, nn.Parameter]:
         return {
-            f"{network.name}/{name}": parameter
+            network.key(name): parameter
             for network in self.learner.networks.values()
             for name, parameter in network.parameters()
         }

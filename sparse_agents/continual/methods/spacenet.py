@@ -66,14 +66,14 @@ class SpaceNet(ContinualMethod):
         networks = self.learner.networks
         self.owners = Owners(networks)
         self.free = {
-            (network.name, name): torch.ones(layer.topology.shape[0], dtype=torch.bool)
+            network.key(name): torch.ones(layer.topology.shape[0], dtype=torch.bool)
             for network in networks.values()
             for name, layer in network.trunk.items()
         }
-        self.drawn: dict[tuple[str, str], Tensor] = {}
-        self.importance: dict[tuple[str, str], Tensor] = {}
-        self.accumulated: dict[tuple[str, str], Tensor] = {}
-        self._before: dict[tuple[str, str], Tensor] = {}
+        self.drawn: dict[str, Tensor] = {}
+        self.importance: dict[str, Tensor] = {}
+        self.accumulated: dict[str, Tensor] = {}
+        self._before: dict[str, Tensor] = {}
         self.check()
         for network, name, layer, _ in list(self.owners.layers()):
             self.owners.rewire(network, name, Rewire.keep(layer.topology.edges, torch.empty(0, dtype=torch.int64)), 0)
@@ -107,7 +107,7 @@ class SpaceNet(ContinualMethod):
                 if sources is None:
                     sources = torch.arange(columns)
                 is_head = name in network.heads
-                drawn = self._outputs(task, rows) if is_head else self._draw(network.name, name)
+                drawn = self._outputs(task, rows) if is_head else self._draw(network, name)
                 candidates = (drawn[:, None] * columns + sources[None, :]).reshape(-1).sort().values
                 candidates = candidates[layer.topology.edges.find(candidates) < 0]
                 budget = round(self.density[min(index, len(self.density) - 1)] * len(drawn) * len(sources))
@@ -117,7 +117,7 @@ class SpaceNet(ContinualMethod):
                         f"{len(candidates)} are free between the neurons drawn. Lower density."
                     )
                 chosen = torch.randperm(len(candidates), generator=self.generator)[:budget]
-                self.drawn[network.name, name] = drawn
+                self.drawn[network.key(name)] = drawn
                 self._grow(network, name, candidates[chosen].sort().values, task)
                 if not is_head:
                     sources = drawn
@@ -129,9 +129,9 @@ class SpaceNet(ContinualMethod):
         own = self.learner.outputs(task)
         return torch.arange(rows) if own is None else own
 
-    def _draw(self, network: str, name: str) -> Tensor:
-        free = self.free[network, name].nonzero().squeeze(1)
-        count = round(self.share * len(self.free[network, name]))
+    def _draw(self, network: Network, name: str) -> Tensor:
+        free = self.free[network.key(name)].nonzero().squeeze(1)
+        count = round(self.share * len(self.free[network.key(name)]))
         return free[torch.randperm(len(free), generator=self.generator)[:count]].sort().values
 
     def _grow(self, network: Network, name: str, ids: Tensor, task: int) -> None:
@@ -142,7 +142,7 @@ class SpaceNet(ContinualMethod):
         self.owners.rewire(network, name, rewire, task)
         fan_out, fan_in = map(float, layer.topology.shape)
         if self.weight_init == "scaled":  # the network that the task draws, and the connections its neurons have
-            fan_out = len(self.drawn[network.name, name])
+            fan_out = len(self.drawn[network.key(name)])
             fan_in = len(ids) / fan_out
         bound = (6 / (fan_in + fan_out)) ** 0.5
         fresh = torch.empty(len(ids)).uniform_(-bound, bound, generator=self.generator)
@@ -152,11 +152,11 @@ class SpaceNet(ContinualMethod):
 
     def before_step(self, network: Network) -> None:
         for name, layer in network.layers.items():
-            self._before[network.name, name] = layer.weight.detach().clone()
+            self._before[network.key(name)] = layer.weight.detach().clone()
 
     def after_step(self, network: Network) -> None:
         for name, layer in network.layers.items():
-            key = network.name, name
+            key = network.key(name)
             if layer.weight.grad is not None:
                 self.importance[key] += ((layer.weight.detach() - self._before.pop(key)) * layer.weight.grad).abs()
         if self.accumulate:
@@ -167,16 +167,16 @@ class SpaceNet(ContinualMethod):
         if self.steps % self.update_interval == 0 and self.steps < self.learner.steps_per_task():
             self._move(network)
 
-    def _neurons(self, network: Network) -> dict[tuple[str, str], Tensor]:
+    def _neurons(self, network: Network) -> dict[str, Tensor]:
         """The importance of each layer's outputs, by that layer; of the network's inputs under the name ``""``."""
-        found: dict[tuple[str, str], Tensor] = {}
+        found: dict[str, Tensor] = {}
         for index, (name, layer) in enumerate(network.trunk.items()):
-            edges, importance = layer.topology.edges, self.importance[network.name, name]
+            edges, importance = layer.topology.edges, self.importance[network.key(name)]
             if index == 0:
                 inputs = torch.zeros(edges.shape[1], dtype=importance.dtype)
-                found[network.name, ""] = inputs.index_add(0, edges.col.long(), importance)
+                found[network.key("")] = inputs.index_add(0, edges.col.long(), importance)
             outputs = torch.zeros(edges.shape[0], dtype=importance.dtype).index_add(0, edges.row, importance)
-            found[network.name, name] = outputs * self.free[network.name, name]
+            found[network.key(name)] = outputs * self.free[network.key(name)]
         return found
 
     def _move(self, network: Network) -> None:
@@ -187,11 +187,11 @@ class SpaceNet(ContinualMethod):
         before = ""
         sources = torch.arange(next(iter(network.trunk.values())).topology.shape[1])
         for name, layer in network.trunk.items():
-            key = network.name, name
+            key = network.key(name)
             edges, drawn = layer.topology.edges, self.drawn[key]
             own = (self.owners.of[key] == self.task).nonzero().squeeze(1)
             least = self.importance[key][own].argsort(stable=True)
-            gain = by_neuron[key][drawn][:, None] * by_neuron[network.name, before][sources][None, :]
+            gain = by_neuron[key][drawn][:, None] * by_neuron[network.key(before)][sources][None, :]
             places = (drawn[:, None] * edges.shape[1] + sources[None, :]).reshape(-1)
             unused = edges.find(places) < 0
             count = min(int(self.drop_fraction * len(own)), int(unused.sum()))
@@ -208,7 +208,7 @@ class SpaceNet(ContinualMethod):
         for network in self.learner.networks.values():
             by_neuron = self.accumulated if self.accumulate else self._neurons(network)
             for name in network.trunk:
-                key = network.name, name
+                key = network.key(name)
                 count = round(self.reserved_share * len(self.free[key]))
                 most = by_neuron[key].argsort(descending=True, stable=True)[:count]
                 self.free[key][most] = False
@@ -224,10 +224,10 @@ class SpaceNet(ContinualMethod):
         for network, name, layer, owner in self.owners.layers():
             names = list(network.layers)
             before = names[names.index(name) - 1] if names.index(name) else None
-            rows = self.free.get((network.name, name), torch.ones(layer.topology.shape[0], dtype=torch.bool))
+            rows = self.free.get(network.key(name), torch.ones(layer.topology.shape[0], dtype=torch.bool))
             columns = torch.ones(layer.topology.shape[1], dtype=torch.bool)
             if before is not None:
-                columns = self.free.get((network.name, before), columns)
+                columns = self.free.get(network.key(before), columns)
             edges = layer.topology.edges
             taken = int((rows[edges.row] & columns[edges.col.long()]).sum())
             found[f"{network.name}.{name}"] = LayerCapacity(
@@ -240,8 +240,7 @@ class SpaceNet(ContinualMethod):
 
     def _reset_importance(self) -> None:
         self.importance = {
-            (network.name, name): torch.zeros_like(layer.weight.data)
-            for network, name, layer, _ in self.owners.layers()
+            network.key(name): torch.zeros_like(layer.weight.data) for network, name, layer, _ in self.owners.layers()
         }
         self.accumulated = {
             key: torch.zeros_like(sums)
@@ -253,7 +252,7 @@ class SpaceNet(ContinualMethod):
         """Output units of other tasks are stored, and count for nothing while this one is trained."""
         for network in self.learner.networks.values():
             for name, layer in network.heads.items():
-                own = self.owners.of[network.name, name] == task
+                own = self.owners.of[network.key(name)] == task
                 edges = layer.topology.edges
                 if self.learner.outputs(task) is not None:
                     layer.topology.replace(edges.with_active(None if bool(own.all()) else own))
@@ -263,7 +262,7 @@ class SpaceNet(ContinualMethod):
         for network in self.learner.networks.values():
             masks: dict[nn.Parameter, Tensor] = {}
             for name, layer in network.layers.items():
-                key = network.name, name
+                key = network.key(name)
                 masks[layer.weight] = self.owners.of[key] == task
                 if layer.bias is not None:
                     masks[layer.bias] = torch.zeros_like(layer.bias, dtype=torch.bool)
@@ -274,6 +273,26 @@ class SpaceNet(ContinualMethod):
             for parameter in network.others.values():
                 masks[parameter] = torch.full_like(parameter, task == 0, dtype=torch.bool)
             self.gates[network.name].open = masks
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {
+            **super().get_extra_state(),
+            "steps": torch.tensor(self.steps),
+            "owners": dict(self.owners.of),
+            "free": dict(self.free),
+            "drawn": dict(self.drawn),
+            "importance": dict(self.importance),
+            "accumulated": dict(self.accumulated),
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        self.steps = int(state["steps"])
+        self.owners.of = dict(state["owners"])
+        for name in ("free", "drawn", "importance", "accumulated"):
+            setattr(self, name, dict(state[name]))
+        if self.task >= 0:
+            self._open(self.task)
 
 
 class StaticSpaceNet(SpaceNet):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -56,6 +57,7 @@ class Classifier(Learner):
 
     def __init__(self, sequence: ClassificationSequence, training: Training, seed: int) -> None:
         self.sequence, self.training, self.seed = sequence, training, seed
+        self.tasks = [task.name for task in sequence.tasks]
         between = [module for layer in self._dense_layers(seed) for module in (layer, nn.ReLU())]
         self.module = nn.Sequential(*between[:-1])
         sparsify(self.module, sparsity=training.sparsity, topology="static", seed=seed)
@@ -87,16 +89,39 @@ class Classifier(Learner):
         """Cross-entropy over the logits in use."""
         return F.cross_entropy(_among(self.module(inputs), self.logits), labels)
 
-    def learn(self, method: ContinualMethod) -> Iterator[int]:
-        """Train on the method's current task, from where it stands; yields the steps taken, after each."""
+    def learn(self, method: ContinualMethod, between: Callable[[int], None]) -> None:
         samples = self.samples(method)
         self.logits = self.outputs(method.task) if method.needs_identity else None
         while self.step < self.training.steps:
             inputs, labels = self._minibatch(samples, method.task, self.step)
             self._update(method.loss(inputs, labels))
             self.step += 1
-            yield self.step
+            between(self.step)
         self.step = 0
+
+    def scores(self, method: ContinualMethod) -> Mapping[str, Sequence[float]]:
+        """Accuracies. With known identity the answer is one of the task's classes; without, one of all classes seen so
+        far, or of the task's where that is yet to come.
+        """
+        tasks = self.sequence.tasks
+        known = []
+        for task in range(len(tasks)):
+            with method.view(task):
+                known.append(self.accuracy(task, tasks[task].classes))
+        seen = {label for task in tasks[: method.task + 1] for label in task.classes}
+        with method.view(None):
+            unknown = [self.accuracy(index, sorted(seen.union(task.classes))) for index, task in enumerate(tasks)]
+        return {"known": known, "unknown": unknown}
+
+    def save(self, folder: Path) -> None:
+        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        torch.save(state, folder / "classifier.pt")
+
+    def restore(self, folder: Path) -> None:
+        state = torch.load(folder / "classifier.pt", weights_only=True)
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = int(state["step"])
 
     def samples(self, method: ContinualMethod) -> Samples:
         """What the method trains its task on."""

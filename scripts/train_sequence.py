@@ -1,0 +1,7 @@
+"""`sparse-agents train_sequence` as a script."""
+
+from sparse_agents.cli import run_command
+from sparse_agents.cli.train_sequence import main
+
+if __name__ == "__main__":
+    run_command(main)

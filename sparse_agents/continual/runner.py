@@ -1,0 +1,134 @@
+"""Runs a method over a sequence of tasks, and goes on with a run that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from sparse_agents.continual.learner import Learner
+from sparse_agents.continual.method import ContinualMethod
+from sparse_agents.continual.metrics import average_score, backward_transfer
+from sparse_agents.continual.records import BETWEEN, Evaluation, Records, read_records, score_matrix
+from sparse_agents.errors import CheckpointError
+from sparse_agents.runs import StopRequest
+from sparse_agents.runs.disk import atomic_folder
+
+
+class SequenceRun:
+    """One run in one folder: ``evaluations.csv``, ``checkpoint/``, ``tb/``.
+
+    Args:
+        folder: of this run alone.
+        learner: to train.
+        method: that looks after it.
+        eval_every: steps between evaluations of all tasks while one is trained; at both ends of a task there is always
+            one.
+        save_every: steps between checkpoints.
+        progress: called with the number of steps that are done, of all tasks.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        learner: Learner,
+        method: ContinualMethod,
+        *,
+        eval_every: int,
+        save_every: int,
+        progress: Callable[[int], None] = lambda steps: None,
+    ) -> None:
+        self.folder, self.learner, self.method = folder, learner, method
+        self.eval_every, self.save_every = eval_every, save_every
+        self._progress = progress
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = self._restore() if (folder / "checkpoint").is_dir() else 0
+        self.records = Records(folder / "evaluations.csv", rows)
+        self._board = SummaryWriter(str(folder / "tb"), purge_step=self._steps() if rows else None)
+
+    def run(self) -> None:
+        """To the end of the last task.
+
+        Raises:
+            Interrupted: after Ctrl-C, what was done being saved.
+        """
+        stop = StopRequest()
+        stop.listen()
+
+        def between(step: int) -> None:
+            self._progress(self._steps())
+            if step % self.eval_every == 0:
+                self._evaluate(self.method.task)
+            if step % self.save_every == 0:
+                self._save()
+            try:
+                stop.check()
+            except KeyboardInterrupt:
+                self._save()
+                raise
+
+        try:
+            if self.method.task < 0:
+                self._evaluate(BETWEEN)
+            while not self.done():
+                if self.method.finished:
+                    self.method.begin_task(self.method.task + 1)
+                self.learner.learn(self.method, between)
+                self.method.end_task()
+                self._evaluate(BETWEEN)
+                self._save()
+        finally:
+            stop.ignore()
+            self._board.close()
+
+    def done(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.method.finished and self.method.task == len(self.learner.tasks) - 1
+
+    def _steps(self) -> int:
+        """Of the whole sequence."""
+        done = self.method.task + 1 if self.method.finished else self.method.task
+        return done * self.learner.steps_per_task() + self.learner.step
+
+    def _evaluate(self, training: int) -> None:
+        learned = self.method.task + 1 if self.method.finished else self.method.task
+        step = self._steps()
+        for identity, scores in self.learner.scores(self.method).items():
+            self.records.add(
+                [Evaluation(step, learned, training, task, identity, score) for task, score in enumerate(scores)]
+            )
+            for name, score in zip(self.learner.tasks, scores, strict=True):
+                self._board.add_scalar(f"eval_{identity}/{name}", score, step)
+        if training == BETWEEN:
+            self._summarise(step, learned)
+
+    def _summarise(self, step: int, learned: int) -> None:
+        """Of the tasks learned so far, as if they were all."""
+        for layer, capacity in self.method.capacity().items():
+            for what, count in vars(capacity).items():
+                self._board.add_scalar(f"capacity/{layer}/{what}", count, step)
+        if learned == 0:
+            return
+        table = read_records(self.records.path)
+        for identity in table["identity"].unique():
+            matrix = score_matrix(table, identity)[: learned + 1, :learned]
+            self._board.add_scalar(f"cl_{identity}/ACC", average_score(matrix), step)
+            self._board.add_scalar(f"cl_{identity}/BWT", backward_transfer(matrix), step)
+
+    def _save(self) -> None:
+        with atomic_folder(self.folder / "checkpoint") as draft:
+            self.learner.save(draft)
+            torch.save({"method": self.method.get_extra_state(), "rows": self.records.rows}, draft / "method.pt")
+
+    def _restore(self) -> int:
+        path = self.folder / "checkpoint"
+        try:
+            state: dict[str, Any] = torch.load(path / "method.pt", weights_only=True)
+            self.learner.restore(path)
+            self.method.set_extra_state(state["method"])
+            return int(state["rows"])
+        except (OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
+            raise CheckpointError(f"Checkpoint {path} is damaged: {error}. Remove the folder to start anew.") from error
