@@ -39,6 +39,8 @@ class ContinualMethod(nn.Module, ABC):
 
     needs_identity: ClassVar[bool] = False
     """Whether tasks can only be told apart by being told: training uses the logits of the task alone."""
+    never_forgets: ClassVar[bool] = False
+    """Whether a task's view gives the same bits for ever."""
     data: ClassVar[str] = "task"
     """What is trained on: ``"task"``, or ``"all"`` tasks so far."""
 

@@ -32,6 +32,7 @@ class PackNet(ContinualMethod):
     """
 
     needs_identity = True
+    never_forgets = True
 
     def __init__(self, *args: Any, prune: float | None = None, retrain_steps: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

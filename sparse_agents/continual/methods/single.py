@@ -14,6 +14,7 @@ class Single(ContinualMethod):
     """Each task starts from fresh weights, and its network is kept. Nothing is forgotten, and nothing transferred."""
 
     needs_identity = True
+    never_forgets = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -142,12 +142,11 @@ class Classifier(Learner):
         found = {parameter: torch.zeros_like(parameter) for parameter in parameters}
         inputs, _ = self.sequence.tasks[task].train
         for one in inputs:
-            log_likelihood = F.log_softmax(_among(self.module(one[None]), self.logits), dim=1)[0]
-            for entry in torch.isfinite(log_likelihood.detach()).nonzero():
-                gradients = torch.autograd.grad(log_likelihood[entry].sum(), parameters, retain_graph=True)
-                likelihood = float(log_likelihood[entry].exp())
+            log_likelihoods = F.log_softmax(_among(self.module(one[None]), self.logits), dim=1)[0]
+            for log_likelihood in log_likelihoods[torch.isfinite(log_likelihoods)]:
+                gradients = torch.autograd.grad(log_likelihood, parameters, retain_graph=True)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
-                    found[parameter] += likelihood * gradient**2
+                    found[parameter].addcmul_(gradient, gradient, value=float(log_likelihood.detach().exp()))
         return {parameter: total / len(inputs) for parameter, total in found.items()}
 
     def accuracy(self, task: int, among: Sequence[int]) -> float:
