@@ -210,8 +210,8 @@ class SpaceNet(ContinualMethod):
             for name in network.trunk:
                 key = network.key(name)
                 count = round(self.reserved_share * len(self.free[key]))
-                most = by_neuron[key].argsort(descending=True, stable=True)[:count]
-                self.free[key][most] = False
+                most = by_neuron[key][self.drawn[key]].argsort(descending=True, stable=True)[:count]
+                self.free[key][self.drawn[key][most]] = False
 
     # -- who is who
 
