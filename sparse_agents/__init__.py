@@ -1,8 +1,10 @@
 """Truly sparse neural networks for reinforcement learning, a drop-in for Stable-Baselines3.
 
-Importing registers ``"SparseMlpPolicy"`` and its like with the algorithms of Stable-Baselines3 and sb3-contrib.
+Importing registers ``"SparseMlpPolicy"`` and its like with the algorithms of Stable-Baselines3 and sb3-contrib, and the
+environments of ``sparse_agents.envs`` with Gymnasium.
 """
 
+from sparse_agents import envs  # type: ignore[attr-defined]  # mapped in by the build
 from sparse_agents.algorithms import DSSAC, DSTD3
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.control import TopologyController, sparsify
@@ -33,6 +35,7 @@ __all__ = [
     "backend_info",
     "deferred_matrices",
     "densify",
+    "envs",
     "sparsify",
     "sparsify_agent",
 ]

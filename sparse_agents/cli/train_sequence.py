@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> None:
     options = Literal.parse_all(arguments.options, "--options")
     method = make_method(arguments.method, learner, len(learner.tasks), arguments.seed, **options)
     _claim(folder, arguments)
-    total = len(learner.tasks) * learner.steps_per_task()
+    total = len(learner.tasks) * learner.length
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"),
         TimeRemainingColumn(), disable=not arguments.progress,

@@ -23,11 +23,13 @@ class Learner(ABC):
         tasks: names of the tasks, in order.
         networks: by name.
         step: of the task in training.
+        length: steps of a task.
     """
 
     tasks: Sequence[str]
     networks: Mapping[str, Network]
     step: int
+    length: int
 
     # -- for the runner
 
@@ -71,8 +73,8 @@ class Learner(ABC):
         """Other initial weights, moments at nothing."""
 
     @abstractmethod
-    def steps_per_task(self) -> int:
-        """Steps of the optimizers that the training of a task takes."""
+    def updates(self, network: Network) -> int:
+        """Steps of a network's optimizer that the training of a task takes."""
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Of labelled samples.

@@ -59,6 +59,9 @@ class ContinualMethod(nn.Module, ABC):
 
     # -- for methods to define
 
+    def prepare(self) -> None:
+        """Of a new run, before anything: networks that begin otherwise than the learner has made them."""
+
     def allocate(self, task: int) -> None:
         """Before a task is trained."""
 

@@ -72,6 +72,7 @@ class SequenceRun:
 
         try:
             if self.method.task < 0:
+                self.method.prepare()
                 self._evaluate(BETWEEN)
             while not self.done():
                 if self.method.finished:
@@ -91,7 +92,7 @@ class SequenceRun:
     def _steps(self) -> int:
         """Of the whole sequence."""
         done = self.method.task + 1 if self.method.finished else self.method.task
-        return done * self.learner.steps_per_task() + self.learner.step
+        return done * self.learner.length + self.learner.step
 
     def _evaluate(self, training: int) -> None:
         learned = self.method.task + 1 if self.method.finished else self.method.task

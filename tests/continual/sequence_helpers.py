@@ -49,8 +49,9 @@ def learner_and_method(
 ) -> tuple[Classifier, ContinualMethod]:
     sequence = sequence or split_clusters()
     learner = Classifier(sequence, training, seed)
-    given = {**OPTIONS.get(name, {}), **options}
-    return learner, make_method(name, learner, len(sequence.tasks), seed, **given)
+    method = make_method(name, learner, len(sequence.tasks), seed, **{**OPTIONS.get(name, {}), **options})
+    method.prepare()
+    return learner, method
 
 
 def run_sequence(

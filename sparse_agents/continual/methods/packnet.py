@@ -28,7 +28,7 @@ class PackNet(ContinualMethod):
 
     Args:
         prune: the part of a task's weights that it leaves; by default an equal share for all tasks (Continual World).
-        retrain_steps: gradient steps on what is left; by default half of those the task took.
+        retrain_steps: gradient steps on what is left; by default half as many as a task has steps.
     """
 
     needs_identity = True
@@ -39,7 +39,7 @@ class PackNet(ContinualMethod):
         if prune is not None and not 0 < prune < 1:
             raise ConfigurationError(f"prune={prune} is not between 0 and 1.")
         self.prune = prune
-        self.retrain_steps = self.learner.steps_per_task() // 2 if retrain_steps is None else retrain_steps
+        self.retrain_steps = self.learner.length // 2 if retrain_steps is None else retrain_steps
         self.owners = Owners(self.learner.networks)
         self.check()
         for network, name, layer, owner in self.owners.layers():

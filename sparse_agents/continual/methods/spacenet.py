@@ -58,12 +58,12 @@ class SpaceNet(ContinualMethod):
             if not 0 <= value <= 1:
                 raise ConfigurationError(f"{name}={value} is not in 0..1.")
         self.share, self.reserved_share, self.density = neurons, reserved, tuple(density)
-        self.update_interval = update_interval or self.learner.steps_per_task() // 4
+        self.update_interval = update_interval
         self.drop_fraction = drop_fraction
         self.accumulate = accumulate
         self.weight_init = weight_init
-        self.steps = 0
         networks = self.learner.networks
+        self.steps = dict.fromkeys(networks, 0)
         self.owners = Owners(networks)
         self.free = {
             network.key(name): torch.ones(layer.topology.shape[0], dtype=torch.bool)
@@ -75,6 +75,9 @@ class SpaceNet(ContinualMethod):
         self.accumulated: dict[str, Tensor] = {}
         self._before: dict[str, Tensor] = {}
         self.check()
+
+    def prepare(self) -> None:
+        """The network begins without connections."""
         for network, name, layer, _ in list(self.owners.layers()):
             self.owners.rewire(network, name, Rewire.keep(layer.topology.edges, torch.empty(0, dtype=torch.int64)), 0)
             if layer.bias is not None:
@@ -99,7 +102,7 @@ class SpaceNet(ContinualMethod):
     # -- allocation
 
     def allocate(self, task: int) -> None:
-        self.steps = 0
+        self.steps = dict.fromkeys(self.learner.networks, 0)
         for network in self.learner.networks.values():
             sources: Tensor | None = None
             for index, (name, layer) in enumerate(network.layers.items()):
@@ -162,9 +165,9 @@ class SpaceNet(ContinualMethod):
         if self.accumulate:
             for key, sums in self._neurons(network).items():
                 self.accumulated[key] += sums
-        if network.name == next(iter(self.learner.networks)):
-            self.steps += 1
-        if self.steps % self.update_interval == 0 and self.steps < self.learner.steps_per_task():
+        self.steps[network.name] += 1
+        steps, length = self.steps[network.name], self.learner.updates(network)
+        if steps % (self.update_interval or length // 4) == 0 and steps < length:
             self._move(network)
 
     def _neurons(self, network: Network) -> dict[str, Tensor]:
@@ -277,7 +280,7 @@ class SpaceNet(ContinualMethod):
     def get_extra_state(self) -> dict[str, Any]:
         return {
             **super().get_extra_state(),
-            "steps": torch.tensor(self.steps),
+            "steps": dict(self.steps),
             "owners": dict(self.owners.of),
             "free": dict(self.free),
             "drawn": dict(self.drawn),
@@ -287,7 +290,7 @@ class SpaceNet(ContinualMethod):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
-        self.steps = int(state["steps"])
+        self.steps = dict(state["steps"])
         self.owners.of = dict(state["owners"])
         for name in ("free", "drawn", "importance", "accumulated"):
             setattr(self, name, dict(state[name]))

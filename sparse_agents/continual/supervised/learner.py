@@ -70,14 +70,14 @@ class Classifier(Learner):
         self.networks: Mapping[str, Network] = {
             "network": Network("network", trunk, {output: found[output]}, self.optimizer)
         }
-        self.step = 0
+        self.step, self.length = 0, training.steps
         self.logits: Tensor | None = None
 
     def outputs(self, task: int) -> Tensor | None:
         return torch.tensor(self.sequence.tasks[task].classes) if self.sequence.disjoint else None
 
-    def steps_per_task(self) -> int:
-        return self.training.steps
+    def updates(self, network: Network) -> int:
+        return self.length
 
     def start_afresh(self, task: int) -> None:
         fresh = self._dense_layers(self.seed + 1000 * task)
@@ -92,7 +92,7 @@ class Classifier(Learner):
     def learn(self, method: ContinualMethod, between: Callable[[int], None]) -> None:
         samples = self.samples(method)
         self.logits = self.outputs(method.task) if method.needs_identity else None
-        while self.step < self.training.steps:
+        while self.step < self.length:
             inputs, labels = self._minibatch(samples, method.task, self.step)
             self._update(method.loss(inputs, labels))
             self.step += 1
@@ -132,7 +132,7 @@ class Classifier(Learner):
     def train_on(self, task: int, steps: int) -> None:
         samples = self.sequence.tasks[task].train
         for step in range(steps):
-            self._update(self.loss(*self._minibatch(samples, task, self.training.steps + step)))
+            self._update(self.loss(*self._minibatch(samples, task, self.length + step)))
 
     def fisher(self, task: int) -> Mapping[nn.Parameter, Tensor]:
         """Of the softmax over the logits in use: the mean over samples of squared gradients of the log-likelihood, over
