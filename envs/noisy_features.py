@@ -8,10 +8,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 
-class NoisyFeatures(gym.ObservationWrapper[NDArray[np.float64], Any, NDArray[np.float64]]):
+class NoisyFeatures(gym.ObservationWrapper[NDArray[np.float64], Any, NDArray[np.float64]], RecordConstructorArgs):
     """Adds features that are drawn anew from N(0, 1) at every step.
 
     Grooten, Sokar, Dohare, Mocanu, Taylor, Pechenizkiy, Mocanu, "Automatic Noise Filtering with Dynamic Sparse Training
@@ -26,7 +27,8 @@ class NoisyFeatures(gym.ObservationWrapper[NDArray[np.float64], Any, NDArray[np.
     """
 
     def __init__(self, env: gym.Env[Any, Any], fraction: float = 0.9, permutation: int | None = None) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, fraction=fraction, permutation=permutation)
+        gym.ObservationWrapper.__init__(self, env)
         space = env.observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"NoisyFeatures needs flat observations, not {space}.")
