@@ -15,6 +15,8 @@ from tyro.conf import arg
 
 from sparse_agents.cli.options import Literal, parse, set_threads
 from sparse_agents.continual.capacity import capacity_table
+from sparse_agents.continual.learner import Learner
+from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.methods import make_method
 from sparse_agents.continual.metrics import METRICS
 from sparse_agents.continual.records import read_records, score_matrix
@@ -81,27 +83,30 @@ def main(argv: Sequence[str]) -> None:
         batch_size=arguments.batch_size,
         steps=arguments.steps_per_task,
     )
-    learner = Classifier(classification_sequence(arguments.sequence, arguments.data_dir), training, arguments.seed)
+    sequence = classification_sequence(arguments.sequence, arguments.data_dir)
     options = Literal.parse_all(arguments.options, "--options")
-    method = make_method(arguments.method, learner, len(learner.tasks), arguments.seed, **options)
+
+    def method_of(learner: Learner) -> ContinualMethod:
+        return make_method(arguments.method, learner, len(sequence.tasks), arguments.seed, **options)
+
+    method_of(Classifier(sequence, training, arguments.seed))  # so that nothing is written where it does not fit
     _claim(folder, arguments)
-    total = len(learner.tasks) * learner.length
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"),
         TimeRemainingColumn(), disable=not arguments.progress,
     ) as bar:  # fmt: skip
-        shown = bar.add_task(f"{arguments.method}, {arguments.sequence}", total=total)
+        shown = bar.add_task(f"{arguments.method}, {arguments.sequence}", total=len(sequence.tasks) * training.steps)
         run = SequenceRun(
             folder,
-            learner,
-            method,
+            lambda saved: Classifier(sequence, training, arguments.seed, saved),
+            method_of,
             eval_every=arguments.eval_freq,
             save_every=arguments.save_freq,
             progress=lambda steps: bar.update(shown, completed=steps),
         )
         run.run()
     console = Console()
-    console.print(capacity_table(method.capacity()))
+    console.print(capacity_table(run.method.capacity()))
     console.print(_table(folder))
     print(f"run folder {folder}\nTensorBoard: tensorboard --logdir {arguments.log_folder}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -47,14 +47,14 @@ class Learner(ABC):
         """Of every task now, by what is known of it: ``"known"`` or ``"unknown"`` identity."""
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Everything a killed run needs to go on, into a folder that is there."""
-
-    @abstractmethod
-    def restore(self, folder: Path) -> None:
-        """What :meth:`save` has written."""
+    def save(self, folder: Path) -> dict[str, Any]:
+        """What another learner is made from when the run goes on: tensors and plain values, the rest in the folder."""
 
     # -- for methods
+
+    def private(self, task: int | None) -> Mapping[nn.Parameter, Tensor]:
+        """Values of parameters that a task has for itself, where they are not in place."""
+        return {}
 
     @abstractmethod
     def outputs(self, task: int) -> Tensor | None:

@@ -41,6 +41,8 @@ class ContinualMethod(nn.Module, ABC):
     """Whether tasks can only be told apart by being told: training uses the logits of the task alone."""
     never_forgets: ClassVar[bool] = False
     """Whether a task's view gives the same bits for ever."""
+    keeps_experience: ClassVar[bool] = False
+    """Whether an agent's replay buffer goes on from task to task."""
     data: ClassVar[str] = "task"
     """What is trained on: ``"task"``, or ``"all"`` tasks so far."""
 
@@ -111,8 +113,9 @@ class ContinualMethod(nn.Module, ABC):
 
     def view(self, task: int | None) -> AbstractContextManager[None]:
         """Within, the network is what a learned task sees; all there is for None, and for tasks yet to come."""
-        known = task is not None and task <= self.task
-        return showing(*self.shown(task if known else None))
+        known = task if task is not None and task <= self.task else None
+        connections, values = self.shown(known)
+        return showing(connections, {**self.learner.private(known), **values})
 
     def _enter(self, network: Network) -> None:
         if not self.finished:

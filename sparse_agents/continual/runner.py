@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ from sparse_agents.continual.metrics import average_score, backward_transfer
 from sparse_agents.continual.records import BETWEEN, Evaluation, Records, read_records, score_matrix
 from sparse_agents.errors import CheckpointError
 from sparse_agents.runs import StopRequest
-from sparse_agents.runs.disk import atomic_folder
+from sparse_agents.runs.disk import sync
 
 
 class SequenceRun:
-    """One run in one folder: ``evaluations.csv``, ``checkpoint/``, ``tb/``.
+    """One run in one folder: ``evaluations.csv``, ``checkpoint.pt``, ``tb/``.
 
     Args:
         folder: of this run alone.
-        learner: to train.
-        method: that looks after it.
+        make_learner: given what a learner has saved, None for a new run.
+        make_method: of the learner.
         eval_every: steps between evaluations of all tasks while one is trained; at both ends of a task there is always
             one.
         save_every: steps between checkpoints.
@@ -34,18 +35,26 @@ class SequenceRun:
     def __init__(
         self,
         folder: Path,
-        learner: Learner,
-        method: ContinualMethod,
+        make_learner: Callable[[Mapping[str, Any] | None], Learner],
+        make_method: Callable[[Learner], ContinualMethod],
         *,
         eval_every: int,
         save_every: int,
         progress: Callable[[int], None] = lambda steps: None,
     ) -> None:
-        self.folder, self.learner, self.method = folder, learner, method
+        self.folder = folder
         self.eval_every, self.save_every = eval_every, save_every
         self._progress = progress
         folder.mkdir(parents=True, exist_ok=True)
-        rows = self._restore() if (folder / "checkpoint").is_dir() else 0
+        self._checkpoint = folder / "checkpoint.pt"
+        saved = self._read() if self._checkpoint.is_file() else None
+        self.learner = make_learner(None if saved is None else saved["learner"])
+        self.method = make_method(self.learner)
+        rows = 0
+        if saved is not None:
+            self.method.set_extra_state(saved["method"])
+            rows = int(saved["rows"])
+        self._last = self.learner.step
         self.records = Records(folder / "evaluations.csv", rows)
         self._board = SummaryWriter(str(folder / "tb"), purge_step=self._steps() if rows else None)
 
@@ -60,9 +69,11 @@ class SequenceRun:
 
         def between(step: int) -> None:
             self._progress(self._steps())
-            if step % self.eval_every == 0:
+            if step // self.eval_every > self._last // self.eval_every:
                 self._evaluate(self.method.task)
-            if step % self.save_every == 0:
+            due = step // self.save_every > self._last // self.save_every
+            self._last = step
+            if due:
                 self._save()
             try:
                 stop.check()
@@ -77,6 +88,7 @@ class SequenceRun:
             while not self.done():
                 if self.method.finished:
                     self.method.begin_task(self.method.task + 1)
+                    self._last = 0
                 self.learner.learn(self.method, between)
                 self.method.end_task()
                 self._evaluate(BETWEEN)
@@ -120,16 +132,22 @@ class SequenceRun:
             self._board.add_scalar(f"cl_{identity}/BWT", backward_transfer(matrix), step)
 
     def _save(self) -> None:
-        with atomic_folder(self.folder / "checkpoint") as draft:
-            self.learner.save(draft)
-            torch.save({"method": self.method.get_extra_state(), "rows": self.records.rows}, draft / "method.pt")
+        state = {
+            "learner": self.learner.save(self.folder),
+            "method": self.method.get_extra_state(),
+            "rows": self.records.rows,
+        }
+        draft = self._checkpoint.with_suffix(".draft")
+        torch.save(state, draft)
+        sync(draft)
+        draft.replace(self._checkpoint)
+        sync(self.folder)
 
-    def _restore(self) -> int:
-        path = self.folder / "checkpoint"
+    def _read(self) -> dict[str, Any]:
         try:
-            state: dict[str, Any] = torch.load(path / "method.pt", weights_only=True)
-            self.learner.restore(path)
-            self.method.set_extra_state(state["method"])
-            return int(state["rows"])
-        except (OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
-            raise CheckpointError(f"Checkpoint {path} is damaged: {error}. Remove the folder to start anew.") from error
+            state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
+            return {name: state[name] for name in ("learner", "method", "rows")}
+        except (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"Checkpoint {self._checkpoint} is damaged: {error}. Remove the folder to start anew."
+            ) from error

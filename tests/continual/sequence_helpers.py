@@ -56,8 +56,24 @@ def learner_and_method(
 
 def run_sequence(
     folder: Path,
-    learner: Classifier,
-    method: ContinualMethod,
+    name: str,
+    sequence: ClassificationSequence | None = None,
+    training: Training = SMALL,
+    seed: int = 0,
     progress: Callable[[int], None] = lambda steps: None,
-) -> None:
-    SequenceRun(folder, learner, method, eval_every=4, save_every=5, progress=progress).run()
+    **options: Any,
+) -> Classifier:
+    """A new run, or one that goes on."""
+    sequence = sequence or split_clusters()
+    given = {**OPTIONS.get(name, {}), **options}
+    run = SequenceRun(
+        folder,
+        lambda saved: Classifier(sequence, training, seed, saved),
+        lambda learner: make_method(name, learner, len(sequence.tasks), seed, **given),
+        eval_every=4,
+        save_every=5,
+        progress=progress,
+    )
+    run.run()
+    assert isinstance(run.learner, Classifier)
+    return run.learner

@@ -32,14 +32,11 @@ class StoppedError(Exception):
 def test_the_same_seed_gives_the_same_run(name: str, sequence, tmp_path: Path) -> None:
     learners = []
     for folder in ("one", "other"):
-        learner, method = learner_and_method(name, sequence)
-        run_sequence(tmp_path / folder, learner, method)
-        learners.append(learner)
+        learners.append(run_sequence(tmp_path / folder, name, sequence))
     assert states_equal(*learners)
     one, other = ((tmp_path / folder / "evaluations.csv").read_text() for folder in ("one", "other"))
     assert one == other
-    different, method = learner_and_method(name, sequence, seed=1)
-    run_sequence(tmp_path / "different", different, method)
+    different = run_sequence(tmp_path / "different", name, sequence, seed=1)
     assert not states_equal(learners[0], different)
 
 
@@ -47,19 +44,15 @@ def test_the_same_seed_gives_the_same_run(name: str, sequence, tmp_path: Path) -
 @pytest.mark.parametrize("at", [1, 7, 12, 19, 24, 31])
 def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(name: str, at: int, tmp_path: Path) -> None:
     """Within the first task, at its end, and within later ones; checkpoints are at steps 5 and 10 of each."""
-    whole, method = learner_and_method(name)
-    run_sequence(tmp_path / "whole", whole, method)
+    whole = run_sequence(tmp_path / "whole", name)
 
     def kill(steps: int) -> None:
         if steps == at:
             raise StoppedError
 
-    learner, method = learner_and_method(name)
     with pytest.raises(StoppedError):
-        run_sequence(tmp_path / "killed", learner, method, kill)
-    learner, method = learner_and_method(name)
-    run_sequence(tmp_path / "killed", learner, method)
-    assert states_equal(whole, learner)
+        run_sequence(tmp_path / "killed", name, progress=kill)
+    assert states_equal(whole, run_sequence(tmp_path / "killed", name))
     one, other = ((tmp_path / folder / "evaluations.csv").read_text() for folder in ("whole", "killed"))
     assert one == other
 
@@ -164,7 +157,6 @@ def test_it_learns(name: str, tmp_path: Path) -> None:
     """Every task, when its turn is; told apart where the method needs that."""
     training = SMALL.__class__(hidden=(40, 40), batch_size=16, steps=150, learning_rate=0.05)
     options = {"neurons": 0.4, "reserved": 0.2, "density": [0.5, 0.5, 0.5]} if name in ("spacenet", "static") else {}
-    learner, method = learner_and_method(name, training=training, **options)
-    run_sequence(tmp_path, learner, method)
+    run_sequence(tmp_path, name, training=training, **options)
     matrix = score_matrix(read_records(tmp_path / "evaluations.csv"), "known")
     assert all(matrix[task + 1, task] > 0.85 for task in range(3)), matrix

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,13 +50,16 @@ class Classifier(Learner):
         sequence: of tasks.
         training: settings.
         seed: of initial weights and minibatches.
+        saved: by a run to go on with.
 
     Attributes:
         module: the network, one output unit for each class of the sequence.
         step: steps taken on the task in training.
     """
 
-    def __init__(self, sequence: ClassificationSequence, training: Training, seed: int) -> None:
+    def __init__(
+        self, sequence: ClassificationSequence, training: Training, seed: int, saved: Mapping[str, Any] | None = None
+    ) -> None:
         self.sequence, self.training, self.seed = sequence, training, seed
         self.tasks = [task.name for task in sequence.tasks]
         between = [module for layer in self._dense_layers(seed) for module in (layer, nn.ReLU())]
@@ -72,6 +76,10 @@ class Classifier(Learner):
         }
         self.step, self.length = 0, training.steps
         self.logits: Tensor | None = None
+        if saved is not None:
+            self.module.load_state_dict(saved["module"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step = int(saved["step"])
 
     def outputs(self, task: int) -> Tensor | None:
         return torch.tensor(self.sequence.tasks[task].classes) if self.sequence.disjoint else None
@@ -113,15 +121,8 @@ class Classifier(Learner):
             unknown = [self.accuracy(index, sorted(seen.union(task.classes))) for index, task in enumerate(tasks)]
         return {"known": known, "unknown": unknown}
 
-    def save(self, folder: Path) -> None:
-        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        torch.save(state, folder / "classifier.pt")
-
-    def restore(self, folder: Path) -> None:
-        state = torch.load(folder / "classifier.pt", weights_only=True)
-        self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
+    def save(self, folder: Path) -> dict[str, Any]:
+        return {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
 
     def samples(self, method: ContinualMethod) -> Samples:
         """What the method trains its task on."""
