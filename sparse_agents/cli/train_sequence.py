@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,46 +13,59 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from tyro.conf import arg
 
-from sparse_agents.cli.options import Literal, parse, set_threads
+from sparse_agents.cli.options import Literal, algorithm, parse, set_threads
+from sparse_agents.continual.agents.learner import AgentLearner, AgentTraining
+from sparse_agents.continual.agents.sequences import environment_sequence
 from sparse_agents.continual.capacity import capacity_table
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.method import ContinualMethod
-from sparse_agents.continual.methods import make_method
+from sparse_agents.continual.methods import find_method, make_method
 from sparse_agents.continual.metrics import METRICS
 from sparse_agents.continual.records import read_records, score_matrix
 from sparse_agents.continual.runner import SequenceRun
 from sparse_agents.continual.supervised.learner import Classifier, Training
-from sparse_agents.continual.supervised.sequences import classification_sequence
+from sparse_agents.continual.supervised.sequences import SEQUENCES, classification_sequence
 from sparse_agents.errors import CheckpointError, ConfigurationError
 
 
 @dataclass(frozen=True)
 class TrainSequenceArguments:
     """Train one task after the other, and see what becomes of those before. A run is the folder
-    LOG_FOLDER/SEQUENCE/METHOD/seed_SEED; it can be stopped at any time, and goes on with --resume."""
+    LOG_FOLDER/SEQUENCE/METHOD/seed_SEED, of agents LOG_FOLDER/SEQUENCE/ALGO-METHOD/seed_SEED; it can be stopped at any
+    time, and goes on with --resume."""
 
     sequence: str = "split-digits"
-    """Tasks: split-digits, permuted-digits, rotated-digits."""
+    """Images: split-digits, permuted-digits, rotated-digits. Environments, for agents: pendulum-gravity,
+    cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery;
+    or ids with commas between them; or a YAML file with a list of ids."""
     method: str = "spacenet"
     """How they are learned: er, ewc, finetune, joint, packnet, si, single, spacenet, static."""
     seed: int = 0
-    """Of weights, minibatches and whatever the method draws."""
+    """Of weights, minibatches, environments and whatever the method draws."""
     options: tuple[str, ...] = ()
     """The method's own, as name:value."""
-    steps_per_task: int = 376
-    """Gradient steps on each task."""
-    hidden: tuple[int, ...] = (400, 400)
-    """Units of the hidden layers."""
+    algo: str = "sac"
+    """Of agents: a2c, crossq, ddpg, dqn, ds_sac, ds_td3, ppo, sac, td3, tqc."""
+    hyperparams: tuple[str, ...] = ()
+    """Of the algorithm, as name:value."""
+    networks: tuple[str, ...] = ("actor", "q_net")
+    """Of agents: those that the method looks after; critics are a network, too."""
+    steps_per_task: int | None = None
+    """Gradient steps on each task, 376 by default; of agents environment steps, 20,000 by default."""
+    hidden: tuple[int, ...] | None = None
+    """Units of the hidden layers: 400 400 by default, of agents as the algorithm has them."""
     sparsity: float = 0.0
-    """Of the network; SpaceNet and its static form begin empty and have densities of their own."""
+    """Of the networks; SpaceNet and its static form begin empty and have densities of their own."""
     learning_rate: float = 0.01
-    """Of stochastic gradient descent."""
+    """Of classifiers, by stochastic gradient descent."""
     batch_size: int = 128
-    """Samples of a gradient step."""
-    eval_freq: int = 94
-    """Evaluate all tasks every so many steps."""
-    save_freq: int = 376
-    """Write a checkpoint every so many steps."""
+    """Of classifiers: samples of a gradient step."""
+    eval_freq: int | None = None
+    """Evaluate all tasks every so many steps; by default four times a task, and twenty times with agents."""
+    eval_episodes: int = 5
+    """Of an evaluation, of agents."""
+    save_freq: int | None = None
+    """Write a checkpoint every so many steps; by default four times a task."""
     data_dir: Path | None = None
     """Where data sets are that come with no package."""
     log_folder: Path = Path("logs/sequences")
@@ -66,49 +79,93 @@ class TrainSequenceArguments:
 
 
 _MAY_CHANGE = ("resume", "progress", "num_threads", "data_dir", "log_folder")
+_STEPS = {True: 376, False: 20_000}
+_EVALUATIONS = {True: 4, False: 20}
+_CHECKPOINTS = 4
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is run: for a new run, or given what a learner has saved."""
+
+    tasks: int
+    steps: int
+    learner: Callable[[Mapping[str, Any] | None], Learner]
 
 
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(TrainSequenceArguments, "train_sequence", argv)
-    for name in ("steps_per_task", "batch_size", "eval_freq", "save_freq"):
-        if getattr(arguments, name) < 1:
-            raise ConfigurationError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give at least 1.")
     set_threads(arguments.num_threads)
-    folder = arguments.log_folder / arguments.sequence / arguments.method / f"seed_{arguments.seed}"
-    training = Training(
-        hidden=arguments.hidden,
-        sparsity=arguments.sparsity,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        steps=arguments.steps_per_task,
-    )
-    sequence = classification_sequence(arguments.sequence, arguments.data_dir)
+    kind = find_method(arguments.method)
+    images = arguments.sequence in SEQUENCES
+    name = arguments.method if images else f"{arguments.algo}-{arguments.method}"
+    folder = arguments.log_folder / Path(arguments.sequence).stem.replace("/", "-") / name / f"seed_{arguments.seed}"
+    steps = _at_least_one("steps_per_task", arguments.steps_per_task, _STEPS[images])
+    eval_every = _at_least_one("eval_freq", arguments.eval_freq, max(1, steps // _EVALUATIONS[images]))
+    save_every = _at_least_one("save_freq", arguments.save_freq, max(1, steps // _CHECKPOINTS))
+    job = _images(arguments, steps) if images else _agents(arguments, steps, folder, own_heads=kind.needs_identity)
     options = Literal.parse_all(arguments.options, "--options")
 
     def method_of(learner: Learner) -> ContinualMethod:
-        return make_method(arguments.method, learner, len(sequence.tasks), arguments.seed, **options)
+        return make_method(arguments.method, learner, job.tasks, arguments.seed, **options)
 
-    method_of(Classifier(sequence, training, arguments.seed))  # so that nothing is written where it does not fit
+    method_of(job.learner(None))  # so that nothing is written where it does not fit
     _claim(folder, arguments)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"),
         TimeRemainingColumn(), disable=not arguments.progress,
     ) as bar:  # fmt: skip
-        shown = bar.add_task(f"{arguments.method}, {arguments.sequence}", total=len(sequence.tasks) * training.steps)
+        shown = bar.add_task(f"{name}, {arguments.sequence}", total=job.tasks * steps)
         run = SequenceRun(
             folder,
-            lambda saved: Classifier(sequence, training, arguments.seed, saved),
+            job.learner,
             method_of,
-            eval_every=arguments.eval_freq,
-            save_every=arguments.save_freq,
-            progress=lambda steps: bar.update(shown, completed=steps),
+            eval_every=eval_every,
+            save_every=save_every,
+            progress=lambda done: bar.update(shown, completed=done),
         )
         run.run()
     console = Console()
     console.print(capacity_table(run.method.capacity()))
     console.print(_table(folder))
     print(f"run folder {folder}\nTensorBoard: tensorboard --logdir {arguments.log_folder}")
+
+
+def _images(arguments: TrainSequenceArguments, steps: int) -> _Job:
+    sequence = classification_sequence(arguments.sequence, arguments.data_dir)
+    training = Training(
+        hidden=(400, 400) if arguments.hidden is None else arguments.hidden,
+        sparsity=arguments.sparsity,
+        learning_rate=arguments.learning_rate,
+        batch_size=_at_least_one("batch_size", arguments.batch_size, 1),
+        steps=steps,
+    )
+    return _Job(len(sequence.tasks), steps, lambda saved: Classifier(sequence, training, arguments.seed, saved))
+
+
+def _agents(arguments: TrainSequenceArguments, steps: int, folder: Path, own_heads: bool) -> _Job:
+    envs = environment_sequence(arguments.sequence)
+    hyperparams = Literal.parse_all(arguments.hyperparams, "--hyperparams")
+    policy = {**hyperparams.pop("policy_kwargs", {}), "sparsity": arguments.sparsity}
+    if arguments.hidden is not None:
+        policy["net_arch"] = list(arguments.hidden)
+    training = AgentTraining(
+        algorithm(arguments.algo),
+        steps,
+        policy_kwargs=policy,
+        hyperparams=hyperparams,
+        networks=arguments.networks,
+        own_heads=own_heads,
+        episodes=_at_least_one("eval_episodes", arguments.eval_episodes, 1),
+    )
+    return _Job(len(envs), steps, lambda saved: AgentLearner(envs, training, arguments.seed, folder, saved))
+
+
+def _at_least_one(name: str, given: int | None, default: int) -> int:
+    if given is not None and given < 1:
+        raise ConfigurationError(f"--{name.replace('_', '-')} {given}: give at least 1.")
+    return default if given is None else given
 
 
 def _claim(folder: Path, arguments: TrainSequenceArguments) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -24,7 +24,10 @@ class Learner(ABC):
         networks: by name.
         step: of the task in training.
         length: steps of a task.
+        labelled: whether it learns from labelled samples.
     """
+
+    labelled: ClassVar[bool]
 
     tasks: Sequence[str]
     networks: Mapping[str, Network]
@@ -41,6 +44,9 @@ class Learner(ABC):
             method: which has begun the task.
             between: called with :attr:`step` whenever everything can be evaluated and saved.
         """
+
+    def close(self) -> None:  # noqa: B027  most have nothing to do
+        """A task is over, and the method has done with it."""
 
     @abstractmethod
     def scores(self, method: ContinualMethod) -> Mapping[str, Sequence[float]]:

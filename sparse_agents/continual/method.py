@@ -43,6 +43,8 @@ class ContinualMethod(nn.Module, ABC):
     """Whether a task's view gives the same bits for ever."""
     keeps_experience: ClassVar[bool] = False
     """Whether an agent's replay buffer goes on from task to task."""
+    no_agents: ClassVar[str] = ""
+    """Why it cannot train agents, if it cannot."""
     data: ClassVar[str] = "task"
     """What is trained on: ``"task"``, or ``"all"`` tasks so far."""
 
@@ -109,6 +111,7 @@ class ContinualMethod(nn.Module, ABC):
         """The training of the task is over."""
         assert not self.finished
         self.consolidate(self.task)
+        self.learner.close()
         self.finished = True
 
     def view(self, task: int | None) -> AbstractContextManager[None]:

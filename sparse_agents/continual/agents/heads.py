@@ -21,13 +21,15 @@ class OwnHeads:
         self.first = self._now()
         self.kept: list[dict[str, Tensor]] = []
 
-    def begin(self, task: int) -> None:
-        """Keep those of the task before; every task begins with what the first began with."""
-        if task > len(self.kept):
-            self.kept.append(self._now())
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(self.first[name])
+    def begin(self) -> None:
+        """Every task begins with what the first began with."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.first[name])
+
+    def end(self) -> None:
+        """The task is over: its values are kept."""
+        self.kept.append(self._now())
 
     def of(self, task: int | None) -> dict[nn.Parameter, Tensor]:
         """The values of a task that is over; nothing for others, whose values are in place."""

@@ -71,6 +71,7 @@ class AgentLearner(Learner):
         heads: output layers of tasks that are over.
     """
 
+    labelled = False
     model: BaseAlgorithm
 
     def __init__(
@@ -145,9 +146,9 @@ class AgentLearner(Learner):
 
     def _begin(self, task: int, keep_experience: bool) -> None:
         model = self.model
-        self.heads.begin(task)
         if task == 0:
             return
+        self.heads.begin()
         model.num_timesteps = task * self.length  # a rollout may have gone beyond the last task's end
         model.set_env(make_env(self.envs[task], self.seed + 1000 * task), force_reset=True)
         self.reset_optimizers()
@@ -156,6 +157,9 @@ class AgentLearner(Learner):
             if not keep_experience:
                 assert model.replay_buffer is not None
                 model.replay_buffer.reset()
+
+    def close(self) -> None:
+        self.heads.end()
 
     def scores(self, method: ContinualMethod) -> Mapping[str, Sequence[float]]:
         """Mean returns, the agent being told which task it is."""

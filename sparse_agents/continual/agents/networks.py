@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
@@ -28,23 +27,37 @@ def networks_of_policy(
     parts = [part for part in policy.parts() if part.network in which]
     if not parts:
         raise unknown("network", which[0], {part.network for part in policy.parts()})
-    optimizers = policy.optimizers()
+    optimizers, everywhere = policy.optimizers(), sparse_layers(policy)
+    loose = dict(policy.named_parameters(recurse=False))  # a state-independent standard deviation
     found: dict[str, Network] = {}
-    heads: dict[str, nn.Parameter] = {}
-    everywhere = sparse_layers(policy)
+    own: dict[str, nn.Parameter] = {}
     for part in parts:
-        layers = {name: layer for name, layer in part.layers().items() if isinstance(layer, SparseLayer)}
-        trunk = {name: layer for name, layer in layers.items() if name not in part.outputs}
-        outputs = {name: layer for name, layer in layers.items() if name in part.outputs}
+        parameters = {
+            f"{root}.{name}": parameter for root, module in part.modules.items()
+            for name, parameter in module.named_parameters()
+        } | loose  # fmt: skip
         if own_heads:
-            for name, layer in outputs.items():
-                heads |= {f"{name}.{kind}": parameter for kind, parameter in layer.named_parameters()}
-        followers: dict[str, list[Any]] = {
+            own |= {name: p for name, p in parameters.items() if name in loose or _layer(name) in part.outputs}
+        layers = {name: layer for name, layer in part.layers().items() if isinstance(layer, SparseLayer)}
+        outputs = {name: layer for name, layer in layers.items() if name in part.outputs and not own_heads}
+        followers = {
             name: [other for other in everywhere.values() if other is not layer and other.topology is layer.topology]
             for name, layer in layers.items()
         }
         optimizer = optimizers[part.optimizer]
         assert optimizer is not None
         name = part.network if part.network not in found else f"{part.network}_{len(found)}"
-        found[name] = Network(name, trunk, {} if own_heads else outputs, optimizer, {}, followers)
-    return found, heads
+        found[name] = Network(
+            name,
+            trunk={name: layer for name, layer in layers.items() if name not in part.outputs},
+            heads=outputs,
+            optimizer=optimizer,
+            others={n: p for n, p in parameters.items() if _layer(n) not in layers and n not in own},
+            followers=followers,
+        )
+        loose = {}
+    return found, own
+
+
+def _layer(parameter: str) -> str:
+    return parameter.rpartition(".")[0]

@@ -16,7 +16,7 @@ from sparse_agents.continual.methods.packnet import PackNet
 from sparse_agents.continual.methods.si import SI
 from sparse_agents.continual.methods.single import Single
 from sparse_agents.continual.methods.spacenet import SpaceNet, StaticSpaceNet
-from sparse_agents.errors import unknown
+from sparse_agents.errors import ConfigurationError, unknown
 
 METHODS: Mapping[str, type[ContinualMethod]] = {
     "er": ER,
@@ -31,19 +31,27 @@ METHODS: Mapping[str, type[ContinualMethod]] = {
 }
 
 
+def find_method(name: str) -> type[ContinualMethod]:
+    """Raises ConfigurationError, with close matches, where there is none of that name."""
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    return METHODS[name]
+
+
 def make_method(name: str, learner: Learner, tasks: int, seed: int, **options: Any) -> ContinualMethod:
     """The method of that name, with its own options.
 
     Raises:
         ConfigurationError: for an unknown method or option, or one that does not fit the learner.
     """
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    known = [option for kind in METHODS[name].__mro__ for option in _options(kind)]
+    method = find_method(name)
+    known = [option for kind in method.__mro__ for option in _options(kind)]
     for option in options:
         if option not in known:
             raise unknown(f"option of method {name!r}", option, known)
-    return METHODS[name](learner, tasks, seed=seed, **options)
+    if method.no_agents and not learner.labelled:
+        raise ConfigurationError(f"Method {name!r} cannot train agents: {method.no_agents}.")
+    return method(learner, tasks, seed=seed, **options)
 
 
 def _options(kind: type) -> list[str]:

@@ -16,10 +16,14 @@ class ER(ContinualMethod):
     Chaudhry et al., "On Tiny Episodic Memories in Continual Learning", 2019, with reservoir sampling: at any time the
     memory is a uniform sample of what has gone by.
 
+    An agent's replay buffer goes on from task to task instead (perfect memory, where it is large enough).
+
     Args:
         memory: samples that are kept.
         replayed: of them with each minibatch; by default as many as that has.
     """
+
+    keeps_experience = True
 
     def __init__(self, *args: Any, memory: int = 200, replayed: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -7,3 +7,4 @@ class Joint(ContinualMethod):
     """Nothing is ever taken away: what continual learning would be at best."""
 
     data = "all"
+    no_agents = "an agent acts in one environment at a time"

@@ -57,6 +57,8 @@ class Classifier(Learner):
         step: steps taken on the task in training.
     """
 
+    labelled = True
+
     def __init__(
         self, sequence: ClassificationSequence, training: Training, seed: int, saved: Mapping[str, Any] | None = None
     ) -> None:

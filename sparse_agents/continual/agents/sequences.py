@@ -1,0 +1,45 @@
+"""Sequences of environments by name, by their ids, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from sparse_agents.envs.tasks import SEQUENCES
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.runs import check_environment
+
+
+def environment_sequence(name: str) -> tuple[str, ...]:
+    """Ids of environments.
+
+    Args:
+        name: one of ``sparse_agents.envs.SEQUENCES``; ids with commas between them; or a YAML file with a list of ids.
+
+    Raises:
+        ConfigurationError: naming what is not known, or not understood.
+    """
+    if name in SEQUENCES:
+        return tuple(SEQUENCES[name])
+    if Path(name).suffix in (".yml", ".yaml"):
+        envs = _read(Path(name))
+    elif "," in name:
+        envs = tuple(part.strip() for part in name.split(","))
+    else:
+        raise unknown("sequence", name, SEQUENCES)
+    for env in envs:
+        check_environment(env)
+    return envs
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, list) or not content or not all(isinstance(env, str) for env in content):
+        raise ConfigurationError(f"{path} is not a list of environments' ids.")
+    return tuple(content)

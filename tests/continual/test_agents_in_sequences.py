@@ -1,0 +1,188 @@
+"""Agents of Stable-Baselines3 over sequences of environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import DQN, PPO, SAC, TD3
+
+from sparse_agents import DSSAC, DSTD3
+from sparse_agents.continual.agents.learner import AgentLearner, AgentTraining
+from sparse_agents.continual.methods import METHODS, make_method
+from sparse_agents.continual.records import read_records, score_matrix
+from sparse_agents.continual.runner import SequenceRun
+from sparse_agents.errors import ConfigurationError
+
+STEPS = 48
+OFF_POLICY = {"learning_starts": 16, "buffer_size": 200, "batch_size": 8}
+SMALL: dict[type, dict[str, Any]] = {
+    SAC: OFF_POLICY,
+    TD3: OFF_POLICY,
+    DSSAC: OFF_POLICY,
+    DSTD3: OFF_POLICY,
+    DQN: {**OFF_POLICY, "target_update_interval": 10, "train_freq": 1},
+    PPO: {"n_steps": 16, "batch_size": 8, "n_epochs": 2},
+}
+ALGORITHMS = pytest.mark.parametrize("algorithm", SMALL, ids=lambda kind: kind.__name__)
+FOR_AGENTS = [name for name, kind in METHODS.items() if not kind.no_agents]
+OPTIONS: dict[str, dict[str, Any]] = {"packnet": {"retrain_steps": 4}, "ewc": {"strength": 1.0}}
+PENDULUMS = ("sparse_agents/Pendulum-gravity-10-v0", "sparse_agents/Pendulum-gravity-5-v0")
+CARTPOLES = ("CartPole-v1", "CartPole-v0")
+
+
+def build(
+    folder: Path,
+    name: str,
+    algorithm: type,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda steps: None,
+    **options: Any,
+) -> SequenceRun:
+    training = AgentTraining(
+        algorithm,
+        STEPS,
+        policy_kwargs={"net_arch": [16, 16], "sparsity": 0.3, "distribution": "uniform"},
+        hyperparams=SMALL[algorithm],
+        own_heads=METHODS[name].needs_identity,
+        episodes=1,
+    )
+    envs = CARTPOLES if algorithm is DQN else PENDULUMS
+    given = {
+        **OPTIONS.get(name, {}),
+        **({"retrain_steps": 0} if (name, algorithm) == ("packnet", PPO) else {}),
+        **options,
+    }
+    return SequenceRun(
+        folder,
+        lambda saved: AgentLearner(envs, training, seed, folder, saved),
+        lambda learner: make_method(name, learner, 2, seed, **given),
+        eval_every=16,
+        save_every=16,
+        progress=progress,
+    )
+
+
+def run(*args: Any, **kwargs: Any) -> SequenceRun:
+    made = build(*args, **kwargs)
+    made.run()
+    return made
+
+
+def weights(made: SequenceRun) -> dict[str, torch.Tensor]:
+    assert isinstance(made.learner, AgentLearner)
+    return {k: v for k, v in made.learner.model.policy.state_dict().items() if isinstance(v, torch.Tensor)}
+
+
+class KilledError(Exception):
+    """As if the process were killed."""
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*CartPole-v0 is out of date.*")
+
+
+@ALGORITHMS
+@pytest.mark.parametrize("name", FOR_AGENTS)
+def test_every_method_trains_every_algorithm(algorithm: type, name: str, tmp_path: Path) -> None:
+    made = run(tmp_path, name, algorithm)
+    table = read_records(tmp_path / "evaluations.csv")
+    matrix = score_matrix(table, "known")
+    assert matrix.shape == (3, 2)
+    assert np.isfinite(matrix).all()
+    assert made.learner.model.num_timesteps == 2 * STEPS
+    for capacity in made.method.capacity().values():
+        assert min(vars(capacity).values()) >= 0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [(SAC, "packnet"), (TD3, "spacenet"), (PPO, "si"), (DQN, "ewc"), (DSTD3, "finetune")],
+    ids=str,
+)
+@pytest.mark.parametrize("at", [20, 40, 48, 70, 95])
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(
+    algorithm: type, name: str, at: int, tmp_path: Path
+) -> None:
+    whole = run(tmp_path / "whole", name, algorithm)
+    seen: list[int] = []
+
+    def kill(steps: int) -> None:
+        seen.append(steps)
+        if steps >= at:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", name, algorithm, progress=kill)
+    again = run(tmp_path / "killed", name, algorithm)
+    expected = weights(whole)
+    assert all(torch.equal(value, expected[key]) for key, value in weights(again).items())
+    one, other = ((tmp_path / folder / "evaluations.csv").read_text() for folder in ("whole", "killed"))
+    assert one == other
+
+
+@ALGORITHMS
+@pytest.mark.parametrize("name", [name for name in FOR_AGENTS if METHODS[name].never_forgets])
+def test_zero_forgetting_is_exact(algorithm: type, name: str, tmp_path: Path) -> None:
+    """What the agent does in the first task, with the same bits before, within and after the second."""
+    remembered: list[np.ndarray] = []
+    env = gym.make((CARTPOLES if algorithm is DQN else PENDULUMS)[0])
+    observations = np.stack([env.observation_space.sample() for _ in range(20)]).clip(-3, 3)
+
+    def act(made: SequenceRun) -> np.ndarray:
+        assert isinstance(made.learner, AgentLearner)
+        with made.method.view(0):
+            policy: Any = made.learner.model.policy
+            tensor = torch.as_tensor(observations, dtype=torch.float32)
+            with torch.no_grad():
+                if algorithm is DQN:
+                    return policy.q_net(tensor).numpy()
+                if algorithm is PPO:
+                    return policy.get_distribution(tensor).mode().numpy()
+                return policy.actor(tensor, **({"deterministic": True} if algorithm in (SAC, DSSAC) else {})).numpy()
+
+    made: list[SequenceRun] = []
+
+    def progress(steps: int) -> None:
+        if steps > STEPS:
+            remembered.append(act(made[0]))
+
+    made.append(build(tmp_path, name, algorithm, progress=progress))
+    made[0].run()
+    remembered.append(act(made[0]))
+    assert len(remembered) >= 4
+    assert all(np.array_equal(one, remembered[0]) for one in remembered)
+
+
+def test_joint_training_says_why_not(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'joint' cannot train agents: an agent acts in one environment"):
+        run(tmp_path, "joint", SAC)
+
+
+def test_environments_need_the_same_spaces(tmp_path: Path) -> None:
+    training = AgentTraining(SAC, STEPS, hyperparams=OFF_POLICY)
+    with pytest.raises(ConfigurationError, match="different spaces"):
+        AgentLearner(("Pendulum-v1", "MountainCarContinuous-v0"), training, 0, tmp_path, None)
+
+
+def test_ppo_keeps_nothing_to_retrain_on(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="PPO keeps no experience"):
+        run(tmp_path, "packnet", PPO, retrain_steps=4)
+
+
+def test_the_buffer_is_the_tasks_own_unless_the_method_keeps_experience(tmp_path: Path) -> None:
+    for name, size in (("finetune", STEPS), ("er", 2 * STEPS)):
+        learner = run(tmp_path / name, name, SAC).learner
+        assert isinstance(learner, AgentLearner)
+        assert learner.model.replay_buffer.pos == size
+
+
+def test_every_task_begins_with_random_steps(tmp_path: Path) -> None:
+    learner = run(tmp_path, "finetune", SAC).learner
+    assert isinstance(learner, AgentLearner)
+    assert learner.model.learning_starts == STEPS + 16
+    assert learner.updates(learner.networks["actor"]) == STEPS - 16
