@@ -106,8 +106,8 @@ class TrainArguments:
     """Continue this run folder from its last checkpoint. All settings are the run's own, but --n-timesteps, --device,
     --num-threads, --progress and --verbose, when given."""
     quick_start: bool = False
-    """A short demonstration: DS-TD3 at 90% sparsity, 2000 random steps, then a comparison with dense. Not the paper's
-    recipe."""
+    """A short demonstration: TD3 at 90% sparsity by the robust recipe, 2000 random steps, then a comparison with
+    dense."""
 
 
 _RESUMED = ("n_timesteps", "device", "num_threads", "progress", "verbose")
@@ -184,15 +184,15 @@ def _check(arguments: TrainArguments) -> None:
 
 def _quick_start(arguments: TrainArguments) -> TrainArguments:
     print(
-        "Quick start: DS-TD3 at 90% sparsity, a short run with 2000 random steps. This shows that it learns and how\n"
-        "fast it is; it is not the paper's recipe (50% sparsity, 25k random steps, 1M steps).\n"
+        "Quick start: TD3 at 90% sparsity by the robust recipe, a short run with 2000 random steps. This shows that it\n"
+        "learns and how fast it is; the paper's recipe of DS-TD3 has 50% sparsity, 25k random steps, 1M steps.\n"
     )
     steps = arguments.n_timesteps
     return replace(
         arguments,
         algo="ds_td3",
         sparsity=0.9,
-        hyperparams=("learning_starts:2000", *arguments.hyperparams),
+        hyperparams=("recipe:robust", "learning_starts:2000", *arguments.hyperparams),
         eval_freq=max(1000, steps // 4),
         save_freq=max(1000, steps // 2),
         verbose=0,
