@@ -184,8 +184,8 @@ def _check(arguments: TrainArguments) -> None:
 
 def _quick_start(arguments: TrainArguments) -> TrainArguments:
     print(
-        "Quick start: TD3 at 90% sparsity by the robust recipe, a short run with 2000 random steps. This shows that it\n"
-        "learns and how fast it is; the paper's recipe of DS-TD3 has 50% sparsity, 25k random steps, 1M steps.\n"
+        "Quick start: TD3 at 90% sparsity by the robust recipe, a short run with 2000 random steps. This shows that\n"
+        "it learns and how fast it is; the paper's recipe of DS-TD3 has 50% sparsity, 25k random steps, 1M steps.\n"
     )
     steps = arguments.n_timesteps
     return replace(
