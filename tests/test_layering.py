@@ -10,7 +10,7 @@ import pytest
 import sparse_agents
 
 FLOORS = [
-    {"errors"},
+    {"errors", "envs"},
     {"topology"},
     {"ops"},
     {"nn"},

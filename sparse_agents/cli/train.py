@@ -152,8 +152,12 @@ def main(argv: Sequence[str]) -> None:
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), _without_marks(settings))
         model.set_env(normalization.training(_environments(arguments, folder)))
-    _learn(model, folder, arguments, normalization, state)
-    _report(model, folder, arguments, normalization)
+    try:
+        _learn(model, folder, arguments, normalization, state)
+        _report(model, folder, arguments, normalization)
+    finally:
+        assert model.env is not None
+        model.env.close()
 
 
 def _environments(arguments: TrainArguments, folder: RunFolder | None = None, keep_monitor: bool = False) -> VecEnv:

@@ -86,8 +86,22 @@ class KilledError(Exception):
 pytestmark = pytest.mark.filterwarnings("ignore:.*CartPole-v0 is out of date.*")
 
 
-@ALGORITHMS
-@pytest.mark.parametrize("name", FOR_AGENTS)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [
+        pytest.param(
+            algorithm,
+            name,
+            marks=() if algorithm is SAC or name == "packnet" else SLOW,
+            id=f"{algorithm.__name__}-{name}",
+        )
+        for algorithm in SMALL
+        for name in FOR_AGENTS
+    ],
+)
 def test_every_method_trains_every_algorithm(algorithm: type, name: str, tmp_path: Path) -> None:
     made = run(tmp_path, name, algorithm)
     table = read_records(tmp_path / "evaluations.csv")
@@ -99,12 +113,17 @@ def test_every_method_trains_every_algorithm(algorithm: type, name: str, tmp_pat
         assert min(vars(capacity).values()) >= 0
 
 
+@pytest.mark.parametrize("at", [20, 48, 70])
 @pytest.mark.parametrize(
     ("algorithm", "name"),
-    [(SAC, "packnet"), (TD3, "spacenet"), (PPO, "si"), (DQN, "ewc"), (DSTD3, "finetune")],
-    ids=str,
+    [
+        pytest.param(SAC, "packnet", id="SAC-packnet"),
+        *(
+            pytest.param(algorithm, name, marks=SLOW, id=f"{algorithm.__name__}-{name}")
+            for algorithm, name in ((TD3, "spacenet"), (PPO, "si"), (DQN, "ewc"), (DSTD3, "finetune"))
+        ),
+    ],
 )
-@pytest.mark.parametrize("at", [20, 40, 48, 70, 95])
 def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(
     algorithm: type, name: str, at: int, tmp_path: Path
 ) -> None:
@@ -126,7 +145,10 @@ def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(
 
 
 @ALGORITHMS
-@pytest.mark.parametrize("name", [name for name in FOR_AGENTS if METHODS[name].never_forgets])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "packnet" else SLOW) for n in FOR_AGENTS if METHODS[n].never_forgets],
+)
 def test_zero_forgetting_is_exact(algorithm: type, name: str, tmp_path: Path) -> None:
     """What the agent does in the first task, with the same bits before, within and after the second."""
     remembered: list[np.ndarray] = []
