@@ -58,6 +58,14 @@ class Learner(ABC):
 
     # -- for methods
 
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Of all networks, by their keys."""
+        return {
+            network.key(name): parameter
+            for network in self.networks.values()
+            for name, parameter in network.parameters()
+        }
+
     def private(self, task: int | None) -> Mapping[nn.Parameter, Tensor]:
         """Values of parameters that a task has for itself, where they are not in place."""
         return {}

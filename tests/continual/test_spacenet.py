@@ -208,6 +208,7 @@ def test_a_step_by_hand() -> None:
     [
         ({"neurons": 0.9, "reserved": 0.5}, "do not fit into the network"),
         ({"neurons": 1.5}, r"neurons=1\.5"),
+        ({"weight_init": "scale"}, "Did you mean 'scaled'"),
         ({"density": [0.5, 0.5]}, "has 3 layers, and there is one density for each"),
     ],
 )

@@ -25,10 +25,5 @@ class EWC(QuadraticPenalty):
 
     def consolidate(self, task: int) -> None:
         fisher = self.learner.fisher(task)
-        self.add(
-            {
-                network.key(name): fisher[parameter].clamp(min=self.floor)
-                for network in self.learner.networks.values()
-                for name, parameter in network.parameters()
-            }
-        )
+        parameters = self.learner.parameters().items()
+        self.add({key: fisher[parameter].clamp(min=self.floor) for key, parameter in parameters})

@@ -39,11 +39,9 @@ class QuadraticPenalty(ContinualMethod):
 
     def add(self, found: dict[str, Tensor]) -> None:
         """A task's importances; the anchor is set to where weights are now."""
-        for network in self.learner.networks.values():
-            for name, parameter in network.parameters():
-                key = network.key(name)
-                self.importance[key] = self.importance.get(key, torch.zeros_like(parameter)) + found[key]
-                self.anchor[key] = parameter.detach().clone()
+        for key, parameter in self.learner.parameters().items():
+            self.importance[key] = self.importance.get(key, torch.zeros_like(parameter)) + found[key]
+            self.anchor[key] = parameter.detach().clone()
 
     def get_extra_state(self) -> dict[str, Any]:
         return {**super().get_extra_state(), "importance": dict(self.importance), "anchor": dict(self.anchor)}

@@ -31,7 +31,7 @@ class SI(QuadraticPenalty):
         self._gradients: dict[str, tuple[Tensor, Tensor]] = {}
 
     def allocate(self, task: int) -> None:
-        named = self._named()
+        named = self.learner.parameters()
         self.path = {key: torch.zeros_like(parameter) for key, parameter in named.items()}
         self.begin = {key: parameter.detach().clone() for key, parameter in named.items()}
 
@@ -49,15 +49,8 @@ class SI(QuadraticPenalty):
                 self.path[key] -= gradient * (parameter.detach() - before)
 
     def consolidate(self, task: int) -> None:
-        moved = {key: parameter.detach() - self.begin[key] for key, parameter in self._named().items()}
+        moved = {key: parameter.detach() - self.begin[key] for key, parameter in self.learner.parameters().items()}
         self.add({key: (self.path[key] / (way**2 + self.damping)).clamp(min=0) for key, way in moved.items()})
-
-    def _named(self) -> dict[str, Tensor]:
-        return {
-            network.key(name): parameter
-            for network in self.learner.networks.values()
-            for name, parameter in network.parameters()
-        }
 
     def get_extra_state(self) -> dict[str, Any]:
         return {**super().get_extra_state(), "path": dict(self.path), "begin": dict(self.begin)}

@@ -25,20 +25,13 @@ class Single(ContinualMethod):
             self.learner.start_afresh(task)
 
     def consolidate(self, task: int) -> None:
-        self.kept.append({name: parameter.detach().clone() for name, parameter in self._parameters_by_name().items()})
+        self.kept.append({name: parameter.detach().clone() for name, parameter in self.learner.parameters().items()})
 
     def shown(self, task: int | None) -> tuple[Mapping[Any, Tensor], Mapping[nn.Parameter, Tensor]]:
         if task is None or task >= len(self.kept):
             return {}, {}
-        parameters = self._parameters_by_name()
+        parameters = self.learner.parameters()
         return {}, {parameters[name]: value for name, value in self.kept[task].items()}
-
-    def _parameters_by_name(self) -> dict[str, nn.Parameter]:
-        return {
-            network.key(name): parameter
-            for network in self.learner.networks.values()
-            for name, parameter in network.parameters()
-        }
 
     def get_extra_state(self) -> dict[str, Any]:
         return {**super().get_extra_state(), "kept": self.kept}

@@ -12,8 +12,10 @@ from sparse_agents.continual.capacity import Capacity, Demand, LayerCapacity, ch
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.network import Network
 from sparse_agents.continual.owners import Owners
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.topology import Rewire
+
+WEIGHT_INITS = ("inherit", "scaled")
 
 
 class SpaceNet(ContinualMethod):
@@ -26,8 +28,7 @@ class SpaceNet(ContinualMethod):
     them. They alone are trained, in the presence of all earlier ones. From time to time those of least importance
     ``Ω += |Δw · g|`` move to where the most important neurons are, with weight 0. In the end the most important neurons
     are reserved: nobody grows a connection to or from them any more. While a task is trained, the output units of
-        earlier
-    tasks rest.
+    earlier tasks rest.
 
     Differences from the official code: a neuron's importance is the sum of its connections' at the time, where theirs
     accumulates that sum at every step (``accumulate=True`` for theirs).
@@ -39,6 +40,8 @@ class SpaceNet(ContinualMethod):
         update_interval: steps between moves; by default a quarter of a task, so that there are three.
         drop_fraction: of a task's connections that move; output layers stay.
         accumulate: count importance as the official code does.
+        weight_init: of new connections, ``"inherit"``: as in a dense layer of the whole size, which is the paper's;
+            ``"scaled"``: by the neurons drawn and the connections they have.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class SpaceNet(ContinualMethod):
         for name, value in (("neurons", neurons), ("reserved", reserved), ("drop_fraction", drop_fraction)):
             if not 0 <= value <= 1:
                 raise ConfigurationError(f"{name}={value} is not in 0..1.")
+        if weight_init not in WEIGHT_INITS:
+            raise unknown("weight_init", weight_init, WEIGHT_INITS)
         self.share, self.reserved_share, self.density = neurons, reserved, tuple(density)
         self.update_interval = update_interval
         self.drop_fraction = drop_fraction
