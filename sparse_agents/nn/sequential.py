@@ -50,7 +50,7 @@ class Stretch:
     def __call__(self, x: Tensor) -> Tensor:
         # Straight from the dictionary: nn.Module's attribute lookup is slow, and this runs at every step.
         parameters: list[dict[str, Any]] = [layer._parameters for layer in self.layers]
-        weights = [w if w.ndim == 1 else w.reshape(-1) for w in (p["weight"] for p in parameters)]
+        weights = [p["weight"] for p in parameters]
         biases = [p["bias"] for p in parameters]
         if x.ndim == 2:
             return apply_chain(self.chain(), x, weights, biases)

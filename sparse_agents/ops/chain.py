@@ -49,6 +49,7 @@ class Chain:
             full_edges(shape) if t is None else t.edges for t, shape in zip(topologies, shapes, strict=True)
         )
         self.partial = [e.active for e in self.edges] if any(e.active is not None for e in self.edges) else None
+        self.sizes = [(e.nnz, e.shape[0]) for e in self.edges]
         self._watched = [(t, e) for t, e in zip(self.topologies, self.edges, strict=True) if t is not None]
         self._native: dict[torch.dtype, NativeNetwork] = {}
 
@@ -82,10 +83,11 @@ class Chain:
 def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
     """Run a chain on ``x`` [batch, in_features] -> [batch, out_features].
 
-    ``weights``: per layer ``[nnz]`` in slot order; ``biases``: ``[out_features]`` or None.
+    ``weights``: per layer ``[nnz]`` in slot order, or a dense layer's matrix; ``biases``: ``[out_features]`` or None.
     First derivatives are native where a kernel library is loaded; higher ones use the reference.
     """
-    _check_input(chain, x, weights, biases)
+    if not _fits(chain, x, weights, biases):
+        raise _misfit(chain, x, weights, biases)
     if chain.partial is not None:
         weights = [
             w if active is None else w - (w * ~active).detach()  # the gradient reaches resting connections, too
@@ -119,30 +121,44 @@ def _any_requires_grad(*tensors: Tensor | None) -> bool:
     return False
 
 
-def _check_input(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> None:
+def _fits(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> bool:
     """The kernels trust sizes and types, so nothing that does not fit may reach them."""
+    dtype = x.dtype
+    if x.ndim != 2 or x.shape[1] != chain.edges[0].shape[1] or dtype not in DTYPES:
+        return False
+    for weight, bias, (connections, rows) in zip(weights, biases, chain.sizes, strict=True):
+        if weight.dtype != dtype or weight.numel() != connections:
+            return False
+        if bias is not None and (bias.dtype != dtype or bias.numel() != rows):
+            return False
+    return True
+
+
+def _misfit(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Exception:
+    """What it is that does not fit."""
     features, dtype = chain.edges[0].shape[1], x.dtype
     if x.ndim != 2 or x.shape[1] != features:
-        raise ValueError(f"A sparse layer of {features} inputs got an input of shape {tuple(x.shape)}.")
-    for weight, bias, edges in zip(weights, biases, chain.edges, strict=True):
+        return ValueError(f"A sparse layer of {features} inputs got an input of shape {tuple(x.shape)}.")
+    for weight, bias, (connections, rows) in zip(weights, biases, chain.sizes, strict=True):
         if weight.dtype != dtype or (bias is not None and bias.dtype != dtype):
-            raise ValueError(f"A sparse layer of {weight.dtype} weights got {dtype} inputs, or a bias of another type.")
-        if len(weight) != edges.nnz:
-            raise RuntimeError(
-                f"A sparse layer has {len(weight)} weights for {edges.nnz} connections: its topology was changed, or "
-                "loaded into another layer that shares it, without its weights."
+            return ValueError(
+                f"A sparse layer of {weight.dtype} weights got {dtype} inputs, or a bias of another type."
             )
-        if bias is not None and bias.shape != (edges.shape[0],):
-            raise ValueError(f"A sparse layer of {edges.shape[0]} outputs has a bias of shape {tuple(bias.shape)}.")
-    if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"A sparse layer got {dtype} inputs; it computes in float32 and float64.")
+        if weight.numel() != connections:
+            return RuntimeError(
+                f"A sparse layer has {weight.numel()} weights for {connections} connections: its topology was changed, "
+                "or loaded into another layer that shares it, without its weights."
+            )
+        if bias is not None and bias.numel() != rows:
+            return ValueError(f"A sparse layer of {rows} outputs has a bias of shape {tuple(bias.shape)}.")
+    return ValueError(f"A sparse layer got {dtype} inputs; it computes in float32 and float64.")
 
 
 def _reference_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
     h = x.t()
     for i, edges in enumerate(chain.edges):
         below = h
-        h = reference.matmul(edges, weights[i], h)
+        h = reference.matmul(edges, weights[i].reshape(-1), h)
         bias, probe = biases[i], chain.probes[i]
         if bias is not None:
             h = h + bias.unsqueeze(1)
@@ -162,22 +178,22 @@ def _recorder(probe: GradientProbe, weight: Tensor, x: Tensor, y: Tensor) -> Any
 class _NativeChain(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, chain: Chain, network: NativeNetwork, x: Tensor, *parameters: Tensor | None) -> Tensor:
-        layers = len(chain.edges)
-        workspace = network.workspace(x.shape[0])
-        y = network.forward(x, x.shape[0], parameters[:layers], parameters[layers:], workspace)  # type: ignore[arg-type]
-        ctx.chain, ctx.network, ctx.workspace = chain, network, workspace
+        layers, batch = len(chain.edges), len(x)
+        workspace = network.workspace(batch)
+        y = network.forward(x, batch, parameters[:layers], parameters[layers:], workspace)  # type: ignore[arg-type]
+        ctx.held = chain, network, workspace
         ctx.save_for_backward(x, *parameters)
         assert y is not None
         return y
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        chain: Chain = ctx.chain
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        chain: Chain = ctx.held[0]
         chain.require_current()
         x, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: a differentiable backward is wanted
-            return _differentiable_backward(ctx, grads[0], x, parameters)
-        return _native_backward(ctx, grads[0].contiguous(), x, parameters)
+            return _differentiable_backward(ctx, grad, x, parameters)
+        return _native_backward(ctx, grad.contiguous(), x, parameters)
 
 
 def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]) -> tuple[Tensor | None, ...]:
@@ -186,11 +202,12 @@ def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list
     Not by ``autograd.grad`` of the reference forward: where the input itself was made from the weights, that
     would follow the whole graph and count them twice.
     """
-    edges, activations = ctx.chain.edges, ctx.chain.activations
+    edges, activations = ctx.held[0].edges, ctx.held[0].activations
     layers = len(edges)
+    weights = [parameter.reshape(-1) for parameter in parameters[:layers]]
     values = [x.t()]
     for i in range(layers):
-        z = reference.matmul(edges[i], parameters[i], values[-1])
+        z = reference.matmul(edges[i], weights[i], values[-1])
         bias = parameters[layers + i]
         values.append(_REFERENCE_ACTIVATIONS[activations[i]](z if bias is None else z + bias.unsqueeze(1)))
     grad_weights: list[Tensor | None] = [None] * layers
@@ -198,28 +215,25 @@ def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list
     g = grad.t()
     for i in reversed(range(layers)):
         g = _REFERENCE_DERIVATIVES[activations[i]](g, values[i + 1])
-        grad_weights[i] = reference.sampled(edges[i], g, values[i]) if ctx.needs_input_grad[3 + i] else None
+        if ctx.needs_input_grad[3 + i]:
+            grad_weights[i] = reference.sampled(edges[i], g, values[i]).view_as(parameters[i])
         grad_biases[i] = g.sum(1) if ctx.needs_input_grad[3 + layers + i] else None
-        g = reference.transposed_matmul(edges[i], parameters[i], g)
+        g = reference.transposed_matmul(edges[i], weights[i], g)
     return (None, None, g.t() if ctx.needs_input_grad[2] else None, *grad_weights, *grad_biases)
 
 
 def _native_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]) -> tuple[Tensor | None, ...]:
-    chain: Chain = ctx.chain
-    network: NativeNetwork = ctx.network
-    layers, batch = len(chain.edges), x.shape[0]
-    wanted = ctx.needs_input_grad[3:]
+    chain, network, workspace = ctx.held
+    layers, batch = len(chain.edges), len(x)
+    _, _, input_wanted, *wanted = ctx.needs_input_grad
     gradients = [torch.empty_like(p) if w else None for p, w in zip(parameters, wanted, strict=True)]
-    grad_x = torch.empty_like(x) if ctx.needs_input_grad[2] else None
+    grad_x = torch.empty_like(x) if input_wanted else None
     armed = [i for i in chain.armed if wanted[i]]
     grad_workspace = network.workspace(batch) if armed else None
     network.backward(
-        batch, ctx.workspace, parameters[:layers], grad, grad_x, gradients[:layers], gradients[layers:], grad_workspace
+        batch, workspace, parameters[:layers], grad, grad_x, gradients[:layers], gradients[layers:], grad_workspace
     )
-    if grad_workspace is not None:
-        for i in armed:
-            probe = chain.probes[i]
-            assert probe is not None
-            x_i, y_i = (network.features(ctx.workspace, batch, boundary) for boundary in (i, i + 1))
-            probe.record(parameters[i], Pair(x_i, network.features(grad_workspace, batch, i + 1), y_i))
+    for i in armed:
+        x_i, y_i = (network.features(workspace, batch, boundary) for boundary in (i, i + 1))
+        chain.probes[i].record(parameters[i], Pair(x_i, network.features(grad_workspace, batch, i + 1), y_i))
     return (None, None, grad_x, *gradients)

@@ -30,13 +30,13 @@ def dense(out_features: int, in_features: int) -> nn.Linear:
 def chains(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of layers of every chain that runs."""
     lengths: list[int] = []
-    check = chain_module._check_input
+    check = chain_module._fits
 
-    def counting(chain: Chain, *args: Any) -> None:
+    def counting(chain: Chain, *args: Any) -> bool:
         lengths.append(len(chain.edges))
-        check(chain, *args)
+        return check(chain, *args)
 
-    monkeypatch.setattr(chain_module, "_check_input", counting)
+    monkeypatch.setattr(chain_module, "_fits", counting)
     return lengths
 
 
