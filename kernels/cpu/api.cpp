@@ -237,4 +237,12 @@ sa_status sa_network_backward(const sa_network *network, int64_t batch, const vo
                                                          grad_bias, grad_workspace, threads);
 }
 
+sa_status sa_network_fit(const sa_network *network, int64_t batch, const void *x, const void *const *weight,
+                         const void *const *bias, const void *target, double scale,
+                         void *const *grad_weight, void *const *grad_bias, double *loss, int32_t threads) {
+  if (batch < 1 || threads < 1 || !x || !target || !loss) return SA_BAD_ARGUMENT;
+  return network->kernels->fit[network->plan.dtype](network->plan, batch, x, weight, bias, target, scale, grad_weight,
+                                                    grad_bias, loss, threads);
+}
+
 } // extern "C"

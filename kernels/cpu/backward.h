@@ -18,12 +18,49 @@ struct LayerTask {
   int64_t weight_offset, bias_offset, csc_offset; // elements, in a group's partial sums and in csc
 };
 
+// A backward whose forward left the activations in a workspace.
+template <class T> struct Kept {
+  const T *workspace, *grad_y;
+
+  static int64_t scratch_size(const Plan &) { return 0; }
+  const T *activations(const Tile<T> &tile, T *) const { return workspace + tile.offset; }
+  // grad_y NULL: it is in place.
+  void output_gradient(const Tile<T> &tile, int64_t, int64_t features, const T *, T *grad) const {
+    if (grad_y) pack(grad_y + tile.first * features, tile.samples, features, tile.width, grad);
+  }
+};
+
+// A backward that makes its own forward, tile by tile while the tile is in the cache, and takes the gradient of
+// scale times the mean squared error of one output.
+template <class T> struct Fitted {
+  const Plan &plan;
+  const T *x, *target;
+  const void *const *weight, *const *bias;
+  T scale;        // of an error in the gradient
+  double *losses; // sums of squares, by group
+
+  static int64_t scratch_size(const Plan &plan) {
+    return aligned(size_t(plan.features) * kTileWidth<T> * sizeof(T)) / sizeof(T);
+  }
+  const T *activations(const Tile<T> &tile, T *base) const {
+    tile_forward<T>(plan, tile, x, weight, bias, base);
+    return base;
+  }
+  void output_gradient(const Tile<T> &tile, int64_t group, int64_t, const T *y, T *grad) const {
+    for (int64_t i = 0; i < tile.samples; i++) {
+      const T error = y[i] - target[tile.first + i];
+      grad[i] = scale * error;
+      losses[group] += double(error) * double(error);
+    }
+    for (int64_t i = tile.samples; i < tile.width; i++) grad[i] = 0;
+  }
+};
+
 // A mutable view of the arguments of one call.
-template <class T> struct Backward {
+template <class T, class Source> struct Backward {
   const Plan &plan;
   const int64_t batch;
-  const T *activations;
-  const T *grad_y;
+  const Source &source;
   T *grad_x;
   T *grad_workspace;
   const LayerTask *tasks;
@@ -41,10 +78,11 @@ template <class T> struct Backward {
     return private_buffer + (l % 2) * plan.max_features * kTileWidth<T>;
   }
 
-  template <int V> void layer(const Tile<T> &tile, int32_t l, const T *grad_out, T *grad_in, T *partial) const {
+  template <int V>
+  void layer(const Tile<T> &tile, int32_t l, const T *base, const T *grad_out, T *grad_in, T *partial) const {
     const Layer &layer = plan.layers[l];
     const LayerTask &task = tasks[l];
-    const T *in = activations + tile.offset + layer.input_offset * tile.width;
+    const T *in = base + layer.input_offset * tile.width;
     if (task.bias) bias_gradient<T, V>(layer.edges.rows, grad_out, partial + task.bias_offset);
     if (task.weight && !task.fused)
       weight_gradient<T, V>(layer.edges.rows, layer.edges.row_ptr, layer.edges.col, in, grad_out,
@@ -66,13 +104,14 @@ template <class T> struct Backward {
     });
   }
 
-  void tile(int64_t t, T *private_buffer, T *partial) const {
+  // private_buffer: the source's scratch memory, then that of the gradients.
+  void tile(int64_t t, int64_t group, T *private_buffer, T *partial) const {
     const Tile<T> tile(plan, batch, t);
     const Layer &top = plan.layers[plan.count - 1];
+    const T *base = source.activations(tile, private_buffer), *y = base + top.output_offset * tile.width;
+    private_buffer += Source::scratch_size(plan);
     T *grad_out = gradient(tile, private_buffer, plan.count);
-    if (grad_y)
-      pack(grad_y + tile.first * top.edges.rows, tile.samples, top.edges.rows, tile.width, grad_out);
-    const T *y = activations + tile.offset + top.output_offset * tile.width;
+    source.output_gradient(tile, group, top.edges.rows, y, grad_out);
     if (top.edges.activation != SA_IDENTITY)
       with_activation(top.edges.activation, [&](auto activation) {
         Vec<T> *g = vectors(grad_out);
@@ -81,7 +120,7 @@ template <class T> struct Backward {
       });
     with_width(tile.vectors, [&](auto width) {
       for (int32_t l = plan.count - 1; l >= lowest; l--)
-        layer<decltype(width)::value>(tile, l, gradient(tile, private_buffer, l + 1),
+        layer<decltype(width)::value>(tile, l, base, gradient(tile, private_buffer, l + 1),
                                       gradient(tile, private_buffer, l), partial);
     });
     if (grad_x)
@@ -105,11 +144,10 @@ void add_groups(const T *partial, int64_t stride, int64_t groups, int64_t n, con
   }
 }
 
-template <class T>
-sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
-                   const void *const *weight, const void *grad_y, void *grad_x,
-                   int32_t input_gradient, void *const *grad_weight, void *const *grad_bias,
-                   void *grad_workspace, int32_t threads) {
+template <class T, class Source>
+sa_status backward_from(const Source &source, const Plan &plan, int64_t batch, const void *const *weight,
+                        void *grad_x, int32_t input_gradient, void *const *grad_weight,
+                        void *const *grad_bias, void *grad_workspace, int32_t threads) {
   const int64_t tiles = tile_count<T>(batch);
   LayerTask tasks[kMaxLayers];
   int64_t partial_size = 0, csc_size = 0;
@@ -141,14 +179,14 @@ sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
   const int64_t buffers = threads == 1 && groups == tiles ? 1 : groups;
   const int64_t gradient_size =
       grad_workspace ? 0 : aligned(2 * plan.max_features * kTileWidth<T> * sizeof(T)) / sizeof(T);
+  const int64_t private_size = Source::scratch_size(plan) + gradient_size;
   T *memory = static_cast<T *>(
-      scratch((csc_size + buffers * partial_size + threads * gradient_size) * sizeof(T)));
+      scratch((csc_size + buffers * partial_size + threads * private_size) * sizeof(T)));
   if (!memory) return SA_OUT_OF_MEMORY;
-  T *csc_weight = memory, *partial = csc_weight + csc_size, *gradients = partial + buffers * partial_size;
+  T *csc_weight = memory, *partial = csc_weight + csc_size, *privates = partial + buffers * partial_size;
 
-  const Backward<T> call = {plan,   batch,      static_cast<const T *>(workspace),
-                            static_cast<const T *>(grad_y), static_cast<T *>(grad_x),
-                            static_cast<T *>(grad_workspace), tasks, csc_weight, partial_size, lowest};
+  const Backward<T, Source> call = {plan, batch, source, static_cast<T *>(grad_x), static_cast<T *>(grad_workspace),
+                                    tasks, csc_weight, partial_size, lowest};
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     FlushSubnormals flush;
@@ -165,7 +203,7 @@ sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
       T *sums = partial + (g % buffers) * partial_size;
       if (g < buffers) memset(sums, 0, partial_size * sizeof(T));
       for (int64_t t = tiles * g / groups; t < tiles * (g + 1) / groups; t++)
-        call.tile(t, gradients + thread_number() * gradient_size, sums);
+        call.tile(t, g, privates + thread_number() * private_size, sums);
     }
   }
   for (int32_t l = lowest; l < plan.count; l++) {
@@ -177,6 +215,33 @@ sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
       add_groups(partial + tasks[l].bias_offset, partial_size, buffers,
                  int64_t(plan.layers[l].edges.rows), nullptr, static_cast<T *>(grad_bias[l]), 1);
   }
+  return SA_OK;
+}
+
+template <class T>
+sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
+                   const void *const *weight, const void *grad_y, void *grad_x,
+                   int32_t input_gradient, void *const *grad_weight, void *const *grad_bias,
+                   void *grad_workspace, int32_t threads) {
+  const Kept<T> kept = {static_cast<const T *>(workspace), static_cast<const T *>(grad_y)};
+  return backward_from<T>(kept, plan, batch, weight, grad_x, input_gradient, grad_weight, grad_bias, grad_workspace,
+                          threads);
+}
+
+template <class T>
+sa_status fit(const Plan &plan, int64_t batch, const void *x, const void *const *weight, const void *const *bias,
+              const void *target, double scale, void *const *grad_weight, void *const *grad_bias, double *loss,
+              int32_t threads) {
+  if (plan.layers[plan.count - 1].edges.rows != 1) return SA_BAD_ARGUMENT;
+  double losses[kMaxGroups] = {};
+  const Fitted<T> fitted = {plan, static_cast<const T *>(x), static_cast<const T *>(target), weight, bias,
+                            T(2 * scale / double(batch)), losses};
+  const sa_status status =
+      backward_from<T>(fitted, plan, batch, weight, nullptr, 0, grad_weight, grad_bias, nullptr, threads);
+  if (status != SA_OK) return status;
+  double total = 0;
+  for (int64_t g = 0; g < kMaxGroups; g++) total += losses[g];
+  *loss += scale * total / double(batch);
   return SA_OK;
 }
 

@@ -12,6 +12,7 @@ namespace SA_ISA {
 extern const KernelTable table = {SA_STRING(SA_ISA), kVectorBytes,
                                   {forward<float>, forward<double>},
                                   {backward<float>, backward<double>},
+                                  {fit<float>, fit<double>},
                                   {apply<float>, apply<double>}};
 
 } // namespace SA_ISA

@@ -59,6 +59,22 @@ void layer_forward(const Layer &layer, const T *weight, const T *bias, const T *
   });
 }
 
+// A tile through all layers: rows of x, unless NULL, are packed before the first. base: the tile's activations.
+template <class T>
+void tile_forward(const Plan &plan, const Tile<T> &tile, const T *x, const void *const *weight,
+                  const void *const *bias, T *base) {
+  const int64_t in = plan.layers[0].edges.cols;
+  if (x) pack(x + tile.first * in, tile.samples, in, tile.width, base);
+  with_width(tile.vectors, [&](auto width) {
+    for (int32_t l = 0; l < plan.count; l++) {
+      const Layer &layer = plan.layers[l];
+      layer_forward<T, decltype(width)::value>(
+          layer, static_cast<const T *>(weight[l]), static_cast<const T *>(bias[l]),
+          base + layer.input_offset * tile.width, base + layer.output_offset * tile.width);
+    }
+  });
+}
+
 // One sample: no padding to a vector; rows are summed by gathers.
 template <class T>
 sa_status forward_one(const Plan &plan, const T *x, const void *const *weight,
@@ -108,23 +124,16 @@ sa_status forward(const Plan &plan, int64_t batch, const void *x, const void *co
     private_tiles = static_cast<char *>(scratch(tile_bytes * threads));
     if (!private_tiles) return SA_OUT_OF_MEMORY;
   }
-  const Layer *layers = plan.layers;
-  const int64_t in = layers[0].edges.cols, out = layers[plan.count - 1].edges.rows;
+  const Layer &top = plan.layers[plan.count - 1];
 
   const auto run = [&](int64_t t, int32_t thread) {
     const Tile<T> tile(plan, batch, t);
     T *base = workspace ? static_cast<T *>(workspace) + tile.offset
                         : reinterpret_cast<T *>(private_tiles + thread * tile_bytes);
-    if (rows) pack(rows + tile.first * in, tile.samples, in, tile.width, base);
-    with_width(tile.vectors, [&](auto width) {
-      for (int32_t l = 0; l < plan.count; l++)
-        layer_forward<T, decltype(width)::value>(
-            layers[l], static_cast<const T *>(weight[l]), static_cast<const T *>(bias[l]),
-            base + layers[l].input_offset * tile.width, base + layers[l].output_offset * tile.width);
-    });
+    tile_forward<T>(plan, tile, rows, weight, bias, base);
     if (out_rows)
-      unpack(base + layers[plan.count - 1].output_offset * tile.width, tile.samples, out, tile.width,
-             out_rows + tile.first * out);
+      unpack(base + top.output_offset * tile.width, tile.samples, top.edges.rows, tile.width,
+             out_rows + tile.first * top.edges.rows);
   };
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {

@@ -42,6 +42,8 @@ struct KernelTable {
                           const void *const *, void *, void *, int32_t);
   sa_status (*backward[2])(const Plan &, int64_t, const void *, const void *const *, const void *,
                            void *, int32_t, void *const *, void *const *, void *, int32_t);
+  sa_status (*fit[2])(const Plan &, int64_t, const void *, const void *const *, const void *const *, const void *,
+                      double, void *const *, void *const *, double *, int32_t);
   sa_status (*apply[2])(const sa_operation *); // all operations but the networks' passes
 };
 

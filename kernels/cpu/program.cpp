@@ -16,6 +16,11 @@ sa_status run(const sa_operation *operation, int32_t dtype, int32_t threads) {
     return sa_network_backward(b.network, b.batch, b.workspace, b.weight, b.grad_y, b.grad_x, 0, b.grad_weight,
                                b.grad_bias, nullptr, threads);
   }
+  if (operation->kind == SA_FIT) {
+    const sa_fit &f = *static_cast<const sa_fit *>(op);
+    return sa_network_fit(f.network, f.batch, f.x, f.weight, f.bias, f.target, f.scale, f.grad_weight, f.grad_bias,
+                          f.loss, threads);
+  }
   return kernels().apply[dtype](operation);
 }
 

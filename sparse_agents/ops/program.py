@@ -183,6 +183,14 @@ class Entropy(Operation):
     target: float
 
 
+class Fit(Operation):
+    KIND = 14
+    _fields_ = [
+        ("kind", _I), ("network", _P), ("batch", _L), ("scale", _D), ("x", _P), ("weight", _P), ("bias", _P),
+        ("target", _P), ("grad_weight", _P), ("grad_bias", _P), ("loss", _P),
+    ]  # fmt: skip
+
+
 Step = Operation | Callable[[], object]
 """Of a program: what the kernel library does, or what Python is called for."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparse_agents.ops.program import Step, TDError, TDTarget
+from sparse_agents.ops.program import Step, TDTarget
 from sparse_agents.training.networks import Network, Room
 from sparse_agents.training.passes import network_of
 from sparse_agents.training.replay import Minibatch
@@ -50,10 +50,4 @@ def fit(
     data: Minibatch, critics: Sequence[Network], room: Room, targets: Tensor, scale: float, loss: Tensor
 ) -> list[Step]:
     """The gradients of ``scale`` times the mean squared error, summed over critics."""
-    operations: list[Step] = []
-    for network in critics:
-        run = network.new_pass(data.batch, room)
-        grad = torch.empty_like(run.output)
-        error: TDError = TDError.of(rows=data.batch, scale=scale, q=run.output, target=targets, grad=grad, loss=loss)
-        operations += [run.forward(data.transitions), error, run.backward(grad)]
-    return operations
+    return [step for one in critics for step in one.fit(data.transitions, targets, scale, loss, room)]

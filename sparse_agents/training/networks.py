@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparse_agents.nn import SparseLinear, SparseSequential
 from sparse_agents.nn.sequential import Stretch
-from sparse_agents.ops.program import Step
+from sparse_agents.ops.program import Step, TDError
 from sparse_agents.topology import Edges
 
 
@@ -54,6 +54,21 @@ class Network(ABC):
     @abstractmethod
     def new_pass(self, batch: int, room: Room | None = None) -> Pass:
         """``room``: where the forward leaves what the backward needs; None: no backward will follow."""
+
+    def fit(self, x: Tensor, targets: Tensor, scale: float, loss: Tensor, room: Room) -> Sequence[Step]:
+        """The parameters' gradients of ``scale`` times the mean squared error, which is added to ``loss``.
+
+        Args:
+            x: ``[batch, in_features]``, contiguous.
+            targets: ``[batch]``, of the only output.
+            scale: of the loss.
+            loss: ``[1]``, float64.
+            room: to be used on the way.
+        """
+        run = self.new_pass(len(x), room)
+        grad = torch.empty_like(run.output)
+        error: TDError = TDError.of(rows=len(x), scale=scale, q=run.output, target=targets, grad=grad, loss=loss)
+        return [run.forward(x), error, run.backward(grad)]
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops import NativeNetwork
-from sparse_agents.ops.program import Backward, Forward
+from sparse_agents.ops.program import Backward, Fit, Forward, Step
 from sparse_agents.training.networks import Layer, Network, Pass, Room
 
 
@@ -19,9 +19,30 @@ class SparseNetwork(Network):
         super().__init__(layers, gradients)
         activations = [layer.activation for layer in self.layers]
         self.native = NativeNetwork([layer.edges for layer in self.layers], activations, self.dtype)
+        self.weights, self.biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
 
     def workspace_size(self, batch: int) -> int:
         return self.native.workspace_size(batch)
+
+    def gradients_of(self, parameters: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Where there is a parameter, the room for its gradient."""
+        return [None if one is None else self.gradients[one] for one in parameters]
+
+    def fit(self, x: Tensor, targets: Tensor, scale: float, loss: Tensor, room: Room) -> Sequence[Step]:
+        operation: Fit = Fit.of(
+            network=self.native.handle,
+            batch=len(x),
+            scale=scale,
+            x=x,
+            weight=self.weights,
+            bias=self.biases,
+            target=targets,
+            grad_weight=self.gradients_of(self.weights),
+            grad_bias=self.gradients_of(self.biases),
+            loss=loss,
+        )
+        operation.alive.append(self)
+        return [operation]
 
     def new_pass(self, batch: int, room: Room | None = None) -> Pass:
         return SparsePass(self, batch, None if room is None else room.of(self, batch))
@@ -33,16 +54,14 @@ class SparsePass(Pass):
     def __init__(self, network: SparseNetwork, batch: int, workspace: Tensor | None) -> None:
         self.output = torch.empty(batch, network.out_features, dtype=network.dtype)
         self._network, self._batch, self._workspace = network, batch, workspace
-        self._weights = [layer.weight for layer in network.layers]
-        self._biases = [layer.bias for layer in network.layers]
 
     def forward(self, x: Tensor) -> Forward:
         operation: Forward = Forward.of(
             network=self._network.native.handle,
             batch=self._batch,
             x=x,
-            weight=self._weights,
-            bias=self._biases,
+            weight=self._network.weights,
+            bias=self._network.biases,
             workspace=self._workspace,
             y=self.output,
         )
@@ -51,17 +70,17 @@ class SparsePass(Pass):
 
     def backward(self, grad: Tensor, grad_x: Tensor | None = None, parameters: bool = True) -> Backward:
         assert self._workspace is not None
-        gradients = self._network.gradients
-        nothing: Sequence[None] = [None] * len(self._weights)
+        network = self._network
+        nothing: Sequence[None] = [None] * len(network.weights)
         operation: Backward = Backward.of(
             network=self._network.native.handle,
             batch=self._batch,
             workspace=self._workspace,
-            weight=self._weights,
+            weight=self._network.weights,
             grad_y=grad,
             grad_x=grad_x,
-            grad_weight=[gradients[w] for w in self._weights] if parameters else nothing,
-            grad_bias=[None if b is None else gradients[b] for b in self._biases] if parameters else nothing,
+            grad_weight=network.gradients_of(network.weights) if parameters else nothing,
+            grad_bias=network.gradients_of(network.biases) if parameters else nothing,
         )
         operation.alive.append(self._network)
         return operation

@@ -76,7 +76,7 @@ class Network:
 
     def run(self, batch: int, threads: int, biased: bool, wanted: tuple[bool, bool, bool], keep: bool) -> None:
         """Forward and backward; ``wanted``: weights, biases, input; ``keep``: the gradients of every layer."""
-        layers, library = len(self.masks), self.library
+        library = self.library
         rows, cols = self.masks[-1].shape[0], self.masks[0].shape[1]
         biases = [self.integers(m.shape[0], 4) / 8 + 1 / 32 if biased else np.zeros(m.shape[0]) for m in self.masks]
         given = [Memory(b.astype(self.dtype)) if biased else None for b in biases]
@@ -104,20 +104,47 @@ class Network:
             grad_workspace.pointer if keep else None, threads,
         )  # fmt: skip
         assert status == 0
-        gradient = grad.array.astype(np.float64)
-        for layer in reversed(range(layers)):
+        by_x = self.compare_gradients(values, grad.array.astype(np.float64), found_weights, found_biases)
+        if found_x is not None:
+            self.compare(found_x.array, by_x)
+        if rows == 1 and wanted[0]:
+            self.fit(x, given, values, threads, wanted[1])
+
+    def fit(
+        self, x: Memory, biases: Sequence[Memory | None], values: Sequence[Any], threads: int, biased: bool
+    ) -> None:
+        """Forward, squared error and backward at once."""
+        batch = len(x.array)
+        target = Memory(self.integers(batch, 4).astype(self.dtype))
+        loss = Memory(np.zeros(1))
+        by_weights = [Memory(np.empty_like(w.array), fill=True) for w in self.weights]
+        by_biases = [Memory(np.empty(m.shape[0], self.dtype), fill=True) if biased else None for m in self.masks]
+        status = self.library.sa_network_fit(
+            self.handle, ctypes.c_int64(batch), x.pointer, self.pointers(self.weights), self.pointers(biases),
+            target.pointer, ctypes.c_double(0.5), self.pointers(by_weights), self.pointers(by_biases), loss.pointer,
+            threads,
+        )  # fmt: skip
+        assert status == 0
+        error = values[-1] - target.array.astype(np.float64)[:, None]
+        self.compare(loss.array, 0.5 * np.square(error).mean())
+        self.compare_gradients(values, error / batch, by_weights, by_biases)
+
+    def compare_gradients(
+        self, values: Sequence[Any], gradient: Any, weights: Sequence[Memory | None], biases: Sequence[Memory | None]
+    ) -> Any:
+        """Of what was asked for; returns the gradient of the input."""
+        for layer in reversed(range(len(self.masks))):
             if self.activations[layer] == RELU:
                 gradient = np.where(values[layer + 1] > 0, gradient, 0)
             elif self.activations[layer] == TANH:
                 gradient = gradient * (1 - values[layer + 1] ** 2)
-            weight, bias = found_weights[layer], found_biases[layer]
+            weight, bias = weights[layer], biases[layer]
             if weight is not None:
                 self.compare(weight.array, (gradient.T @ values[layer])[self.masks[layer]])
             if bias is not None:
                 self.compare(bias.array, gradient.sum(0))
             gradient = gradient @ self.matrices[layer]
-        if found_x is not None:
-            self.compare(found_x.array, gradient)
+        return gradient
 
     def forward(self, x: Any, biases: Sequence[Any]) -> list[Any]:
         values = [x]

@@ -67,6 +67,13 @@ sa_status sa_network_backward(const sa_network *network, int64_t batch, const vo
                               int32_t input_gradient, void *const *grad_weight,
                               void *const *grad_bias, void *grad_workspace, int32_t threads);
 
+// A forward over x: [batch, in], and the backward of scale times the mean squared error against target: [batch], of
+// a network with one output, tile by tile: what a tile leaves is used while it is in the cache. Added to *loss;
+// grad_weight[l] and grad_bias[l] as in sa_network_backward.
+sa_status sa_network_fit(const sa_network *network, int64_t batch, const void *x, const void *const *weight,
+                         const void *const *bias, const void *target, double scale,
+                         void *const *grad_weight, void *const *grad_bias, double *loss, int32_t threads);
+
 #ifdef __cplusplus
 }
 #endif

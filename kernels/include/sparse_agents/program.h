@@ -25,7 +25,8 @@ typedef enum {
   SA_GAUSSIAN = 10,
   SA_GAUSSIAN_GRADIENT = 11,
   SA_LEAST = 12,
-  SA_ENTROPY = 13
+  SA_ENTROPY = 13,
+  SA_FIT = 14
 } sa_operation_kind;
 
 typedef struct {
@@ -53,6 +54,19 @@ typedef struct {
   void *grad_x;
   void *const *grad_weight, *const *grad_bias;
 } sa_backward;
+
+// sa_network_fit.
+typedef struct {
+  int32_t kind;
+  const sa_network *network;
+  int64_t batch;
+  double scale;
+  const void *x;
+  const void *const *weight, *const *bias;
+  const void *target;
+  void *const *grad_weight, *const *grad_bias;
+  double *loss;
+} sa_fit;
 
 #define SA_MAX_COLUMNS 16
 
