@@ -26,6 +26,7 @@ from sparse_agents.continual.runner import SequenceRun
 from sparse_agents.continual.supervised.learner import Classifier, Training
 from sparse_agents.continual.supervised.sequences import SEQUENCES, classification_sequence
 from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.runs import atomic_file
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,8 @@ def _claim(folder: Path, arguments: TrainSequenceArguments) -> None:
                 )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(yaml.safe_dump(settings, sort_keys=False))
-    draft.replace(path)
+    with atomic_file(path) as draft:
+        draft.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
 def _table(folder: Path) -> Table:

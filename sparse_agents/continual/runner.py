@@ -15,8 +15,7 @@ from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.metrics import average_score, backward_transfer
 from sparse_agents.continual.records import BETWEEN, Evaluation, Records, read_records, score_matrix
 from sparse_agents.errors import CheckpointError
-from sparse_agents.runs import StopRequest
-from sparse_agents.runs.disk import sync
+from sparse_agents.runs import StopRequest, atomic_file
 
 
 class SequenceRun:
@@ -137,11 +136,8 @@ class SequenceRun:
             "method": self.method.get_extra_state(),
             "rows": self.records.rows,
         }
-        draft = self._checkpoint.with_suffix(".draft")
-        torch.save(state, draft)
-        sync(draft)
-        draft.replace(self._checkpoint)
-        sync(self.folder)
+        with atomic_file(self._checkpoint) as draft:
+            torch.save(state, draft)
 
     def _read(self) -> dict[str, Any]:
         try:

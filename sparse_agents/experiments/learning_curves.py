@@ -23,6 +23,38 @@ WINDOW = 5
 
 
 @dataclass(frozen=True)
+class History:
+    """The evaluations of one run.
+
+    Attributes:
+        name: of where they are from.
+        timesteps: ``[evaluations]``.
+        returns: ``[evaluations]``, means over episodes.
+    """
+
+    name: str
+    timesteps: Array
+    returns: Array
+
+    @classmethod
+    def of(cls, run: RunFolder) -> History:
+        """As its evaluations file has it.
+
+        Raises:
+            CheckpointError: where there is none.
+        """
+        if not run.evaluations.is_file():
+            raise CheckpointError(f"There is no {run.evaluations}: the run has not been evaluated yet.")
+        with np.load(run.evaluations) as history:
+            return cls(str(run.evaluations), history["timesteps"], history["results"].mean(1))
+
+    def until(self, steps: int) -> History:
+        """The first so many environment steps of it."""
+        kept = self.timesteps <= steps
+        return History(self.name, self.timesteps[kept], self.returns[kept])
+
+
+@dataclass(frozen=True)
 class Curves:
     """Evaluations of the same agent with several seeds.
 
@@ -35,29 +67,21 @@ class Curves:
     returns: Array
 
     @classmethod
-    def of(cls, runs: Sequence[RunFolder], steps: int) -> Curves:
+    def of(cls, histories: Sequence[History], steps: int) -> Curves:
         """Up to so many environment steps.
 
         Raises:
             CheckpointError: where a run has not been evaluated at the same steps as the others.
         """
-        found = [_evaluations(run, steps) for run in runs]
-        for run, (timesteps, _) in zip(runs, found, strict=True):
-            if not len(timesteps) or not np.array_equal(timesteps, found[0][0]):
-                raise CheckpointError(f"{run.evaluations} has other evaluations than the runs beside it.")
-        return cls(found[0][0], np.stack([returns for _, returns in found]))
+        found = [history.until(steps) for history in histories]
+        for one in found:
+            if not len(one.timesteps) or not np.array_equal(one.timesteps, found[0].timesteps):
+                raise CheckpointError(f"{one.name} has other evaluations than the runs beside it.")
+        return cls(found[0].timesteps, np.stack([one.returns for one in found]))
 
     def last(self, evaluations: int) -> Array:
         """``[seeds]``: the mean return of the last ones."""
         return np.asarray(self.returns[:, -evaluations:].mean(1))
-
-
-def _evaluations(run: RunFolder, steps: int) -> tuple[Array, Array]:
-    if not run.evaluations.is_file():
-        raise CheckpointError(f"There is no {run.evaluations}: the run has not been evaluated yet.")
-    with np.load(run.evaluations) as history:
-        timesteps, returns = history["timesteps"], history["results"].mean(1)
-    return timesteps[timesteps <= steps], returns[timesteps <= steps]
 
 
 def bootstrap_interval(values: Array) -> Interval:

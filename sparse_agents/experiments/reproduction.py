@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparse_agents.experiments import ds_td3_paper as paper
 from sparse_agents.experiments.commands import TrainCommand, run_commands
-from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
+from sparse_agents.experiments.learning_curves import Curves, History, bootstrap_interval, draw
 
 
 def reproduce(env: str, seeds: Sequence[int], steps: int, workers: int, logs: Path, out: Path) -> str:
@@ -25,7 +25,7 @@ def reproduce(env: str, seeds: Sequence[int], steps: int, workers: int, logs: Pa
     in_turns = [command for of_a_seed in zip(*commands.values(), strict=True) for command in of_a_seed]
     run_commands(in_turns, workers)
     curves = {
-        name: Curves.of([run for one in of_a_name if (run := one.finished_run())], steps)
+        name: Curves.of([History.of(run) for one in of_a_name if (run := one.finished_run())], steps)
         for name, of_a_name in commands.items()
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,8 @@ import yaml
 
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 from sparse_agents.experiments.commands import TrainCommand
+from sparse_agents.experiments.learning_curves import History
+from sparse_agents.experiments.study_record import Key, StudyRecord
 from sparse_agents.runs import RunFolder
 
 AGENT_KEYS = ("from", "algo", "policy", "hyperparams")
@@ -51,6 +53,11 @@ class Agent:
             *hyperparams, "--eval-freq", str(evaluations.interval), "--eval-episodes", str(evaluations.episodes),
             "--num-threads", "1", "--verbose", "0",
         )  # fmt: skip
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes its runs what they are."""
+        return {"algo": self.algo, "policy": self.policy, "hyperparams": self.hyperparams}
 
     def check_made(self, run: RunFolder) -> None:
         """A run of other settings is not this agent's.
@@ -96,6 +103,7 @@ class Study:
         logs: where run folders go.
         document: the page that tables are put into, between ``<!-- study: NAME -->`` and ``<!-- end -->``.
         figures: where figures go.
+        record: evaluations of finished runs, whose folders may be gone.
         evaluations: of every run.
         comparisons: by name.
     """
@@ -104,6 +112,7 @@ class Study:
     logs: Path
     document: Path
     figures: Path
+    record: StudyRecord
     evaluations: Evaluations
     comparisons: Mapping[str, Comparison]
 
@@ -127,18 +136,30 @@ class Study:
                 for name, settings in content["comparisons"].items()
             }
             evaluations = Evaluations(**content["evaluations"])
-            logs, document, figures = (Path(content[name]) for name in ("logs", "document", "figures"))
+            logs, document, figures, record = (Path(content[n]) for n in ("logs", "document", "figures", "record"))
         except KeyError as error:
             raise ConfigurationError(f"{path} lacks {error}.") from error
         except TypeError as error:
             raise ConfigurationError(f"{path} is not a study: {error}") from error
-        return cls(path, logs, document, figures, evaluations, comparisons)
+        return cls(path, logs, document, figures, StudyRecord(record), evaluations, comparisons)
 
     def commands(self, comparison: Comparison) -> Iterator[TrainCommand]:
-        """Its runs, all agents with the first seed first; the same run may belong to several comparisons."""
+        """Its runs that are not recorded, all agents with the first seed first; the same run may belong to several
+        comparisons.
+        """
         agents = {agent.name: agent for agent in comparison.agents.values()}.values()
         for seed, env, agent in itertools.product(range(comparison.seeds), comparison.envs, agents):
-            yield self.command(agent, env, seed, comparison.steps)
+            if self.record.find(Key(agent.name, env, seed), agent.settings, comparison.steps) is None:
+                yield self.command(agent, env, seed, comparison.steps)
+
+    def history(self, agent: Agent, env: str, seed: int, steps: int) -> History | None:
+        """The evaluations of a run that has so many steps behind it: from its folder, which is then recorded, or from
+        the record.
+        """
+        key, run = Key(agent.name, env, seed), self.command(agent, env, seed, steps).finished_run()
+        if run is not None:
+            self.record.add(key, agent.settings, History.of(run))
+        return self.record.find(key, agent.settings, steps)
 
     def command(self, agent: Agent, env: str, seed: int, steps: int) -> TrainCommand:
         """One run, which another comparison may have made already, and made longer.

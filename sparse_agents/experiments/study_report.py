@@ -18,16 +18,20 @@ ByEnvironment = Mapping[str, Mapping[str, Curves]]
 
 
 def report(study: Study, comparison: Comparison) -> str:
-    """Draw its figure, put its table into the document, and return the table. Runs that are not done are left out."""
+    """Draw its figure, put its table into the document, record its runs, and return the table. Runs that are not done
+    are left out.
+    """
     curves = _curves(study, comparison)
+    study.record.write()
+    table = markdown(study, comparison, curves)
+    drawn = {env: of_env for env, of_env in curves.items() if of_env}
+    if not drawn:  # what the document says of it may be of runs that are gone
+        return table
     study.figures.mkdir(parents=True, exist_ok=True)
     figure = study.figures / f"{comparison.name}.svg"
-    drawn = {env: of_env for env, of_env in curves.items() if of_env}
-    if drawn:
-        draw(drawn, f"{comparison.steps:,} steps, up to {comparison.seeds} seeds", figure)
-    table = markdown(study, comparison, curves)
+    draw(drawn, f"{comparison.steps:,} steps, up to {comparison.seeds} seeds", figure)
     link = figure.relative_to(study.document.parent)
-    _put(study.document, comparison.name, f"{table}\n\n![Learning curves]({link})" if drawn else table)
+    _put(study.document, comparison.name, f"{table}\n\n![Learning curves]({link})")
     return table
 
 
@@ -35,10 +39,10 @@ def _curves(study: Study, comparison: Comparison) -> ByEnvironment:
     found: dict[str, dict[str, Curves]] = {env: {} for env in comparison.envs}
     for env in comparison.envs:
         for label, agent in comparison.agents.items():
-            commands = [study.command(agent, env, seed, comparison.steps) for seed in range(comparison.seeds)]
-            runs = [run for command in commands if (run := command.finished_run())]
-            if runs:
-                found[env][label] = Curves.of(runs, comparison.steps)
+            histories = [study.history(agent, env, seed, comparison.steps) for seed in range(comparison.seeds)]
+            known = [history for history in histories if history is not None]
+            if known:
+                found[env][label] = Curves.of(known, comparison.steps)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from sparse_agents.runs import checkpoint
 from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
+from sparse_agents.runs.disk import atomic_file
 from sparse_agents.runs.environment_state import KeepsState, episodes_written, goes_back
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
@@ -21,6 +22,7 @@ __all__ = [
     "Normalization",
     "RunFolder",
     "StopRequest",
+    "atomic_file",
     "check_device",
     "check_environment",
     "check_masks",

@@ -28,6 +28,16 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """A file to write, which becomes ``target`` at the end, in place of one that is there."""
+    draft = target.with_suffix(".draft")
+    yield draft
+    sync(draft)
+    draft.replace(target)
+    sync(target.parent)
+
+
 def sync(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

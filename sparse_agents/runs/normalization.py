@@ -14,6 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, sync_envs_normalization
 
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
+from sparse_agents.runs.disk import atomic_file
 
 DEFAULTS = {
     name: parameter.default
@@ -102,9 +103,8 @@ def save_statistics(model: BaseAlgorithm, path: Path) -> None:
     """Those of the environment it trains in, where there are any."""
     normalize = model.get_vec_normalize_env()
     if normalize is not None:
-        draft = path.with_suffix(".draft")
-        normalize.save(str(draft))
-        draft.replace(path)
+        with atomic_file(path) as draft:
+            normalize.save(str(draft))
 
 
 def with_statistics(env: VecEnv, path: Path) -> VecEnv:

@@ -15,7 +15,7 @@ import pytest
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments import ds_td3_paper as paper
 from sparse_agents.experiments.commands import TrainCommand, _alone, run_commands
-from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval
+from sparse_agents.experiments.learning_curves import Curves, History, bootstrap_interval
 from sparse_agents.experiments.reproduction import markdown
 from sparse_agents.runs import RunFolder
 
@@ -56,7 +56,7 @@ def test_curves_and_their_summaries(tmp_path: Path) -> None:
     steps = np.array([100, 200, 300, 400])
     one = run_with(tmp_path / "1", np.array([[0.0, 2], [2, 4], [4, 6], [90, 90]]), steps)
     two = run_with(tmp_path / "2", np.array([[1.0, 1], [1, 1], [1, 1], [90, 90]]), steps)
-    curves = Curves.of([one, two], 300)
+    curves = Curves.of([History.of(one), History.of(two)], 300)
     assert curves.timesteps.tolist() == [100, 200, 300]
     assert curves.returns.tolist() == [[1, 3, 5], [1, 1, 1]]
     assert curves.last(2).tolist() == [4, 1]
@@ -69,9 +69,9 @@ def test_curves_and_their_summaries(tmp_path: Path) -> None:
     assert "Partial" not in markdown("HalfCheetah-v5", {"TD3": curves}, paper.STEPS)
     other = run_with(tmp_path / "3", np.zeros((2, 2)), np.array([50, 100]))
     with pytest.raises(CheckpointError, match="other evaluations"):
-        Curves.of([one, other], 300)
+        Curves.of([History.of(one), History.of(other)], 300)
     with pytest.raises(CheckpointError, match="has not been evaluated"):
-        Curves.of([RunFolder(tmp_path / "none", "Pendulum-v1")], 300)
+        History.of(RunFolder(tmp_path / "none", "Pendulum-v1"))
 
 
 def test_runs_are_made_once_prolonged_and_failures_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def study_file(folder: Path, **changes: object) -> Path:
         "logs": str(folder / "logs"),
         "document": str(folder / "page.md"),
         "figures": str(folder / "figures"),
+        "record": str(folder / "runs.csv"),
         "evaluations": {"interval": 100, "episodes": 1, "last": 2},
         "defaults": {"envs": [PENDULUM], "seeds": 2, "steps": 300},
         "agents": AGENTS,
@@ -159,6 +161,7 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_a_page_needs_a_place_for_the_table(tmp_path: Path) -> None:
     study = Study.read(study_file(tmp_path))
+    made(study, "dense", PENDULUM, 0, [0, 100, 100])
     with pytest.raises(ConfigurationError, match=r"no place `<!-- study: rule -->`"):
         report(study, study.comparisons["rule"])
 
@@ -189,3 +192,52 @@ def test_a_mean_over_environments_needs_every_seed(tmp_path: Path) -> None:
         made(study, "dense", PENDULUM, seed, [0, 100, 100])
     made(study, "sparse", PENDULUM, 0, [0, 50, 50])
     assert "| SET | 50, **0.50** (1 seed) | – |" in report(study, study.comparisons["rule"])
+
+
+def test_runs_outlive_their_folders(tmp_path: Path) -> None:
+    study = Study.read(study_file(tmp_path))
+    study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
+    for seed in (0, 1):
+        made(study, "dense", PENDULUM, seed, [0, 100 + seed, 101.25])
+    made(study, "sparse", PENDULUM, 0, [0, 50])
+    table = report(study, study.comparisons["rule"])
+    recorded = (tmp_path / "runs.csv").read_text()
+    assert recorded.splitlines()[0] == "agent,env,seed,settings,timesteps,return"
+    assert [line.split(",")[-2:] for line in recorded.splitlines()[1:4]] == [
+        ["100", "0.00"], ["200", "100.00"], ["300", "101.25"]
+    ]  # fmt: skip
+    shutil.rmtree(study.logs)
+    again = Study.read(study.path)
+    assert report(again, again.comparisons["rule"]) == table
+    assert (tmp_path / "runs.csv").read_text() == recorded
+    left = [c.folder.relative_to(study.logs / PENDULUM).as_posix() for c in again.commands(again.comparisons["rule"])]
+    assert left == ["sparse/0", "static/0", "sparse/1", "static/1"]  # a run of 200 steps is not one of 300
+    dense = again.comparisons["rule"].agents["dense"]
+    made(again, "dense", PENDULUM, 0, [0, 7, 7, 7])
+    history = again.history(dense, PENDULUM, 0, 400)
+    assert history is not None
+    assert list(history.returns) == [0, 7, 7, 7]
+
+
+def test_a_comparison_of_which_nothing_is_known_leaves_the_page_alone(tmp_path: Path) -> None:
+    study = Study.read(study_file(tmp_path))
+    study.document.write_text("<!-- study: rule -->\nof old\n<!-- end -->\n")
+    assert "| dense | – | – |" in report(study, study.comparisons["rule"])
+    assert "of old" in study.document.read_text()
+
+
+def test_a_recorded_run_of_other_settings_is_refused(tmp_path: Path) -> None:
+    study = Study.read(study_file(tmp_path))
+    study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
+    made(study, "sparse", PENDULUM, 0, [0, 1, 2])
+    report(study, study.comparisons["rule"])
+    shutil.rmtree(study.logs)
+    study = Study.read(study_file(tmp_path, agents={**AGENTS, "dense": {**AGENTS["dense"], "algo": "sac"}}))
+    with pytest.raises(CheckpointError, match=r"runs.csv has runs of 'sparse' with other settings"):
+        list(study.commands(study.comparisons["rule"]))
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("agent,env,seed,settings,timesteps,return\ndense,Pendulum-v1,0,ab,100,\n")
+    with pytest.raises(CheckpointError, match=r"runs.csv is not a study's record: ValueError"):
+        Study.read(study_file(tmp_path))
