@@ -85,8 +85,7 @@ template <class T, class Source> struct Backward {
     const T *in = base + layer.input_offset * tile.width;
     if (task.bias) bias_gradient<T, V>(layer.edges.rows, grad_out, partial + task.bias_offset);
     if (task.weight && !task.fused)
-      weight_gradient<T, V>(layer.edges.rows, layer.edges.row_ptr, layer.edges.col, in, grad_out,
-                            partial + task.weight_offset);
+      weight_gradient<T, V>(layer.edges, layer.by_row, in, grad_out, partial + task.weight_offset);
     if (!task.input) return;
     const T *weight = csc_weight + task.csc_offset;
     with_activation(l > 0 ? plan.layers[l - 1].edges.activation : SA_IDENTITY, [&](auto below) {

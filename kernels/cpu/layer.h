@@ -16,6 +16,17 @@ template <class T, int V> inline T *feature(T *tile, int32_t index) {
   return tile + size_t(uint32_t(index)) * (V * kLanes<T>);
 }
 
+constexpr int32_t kRowsSoon = 8;
+constexpr int64_t kSweepBytes = 524288; // of activations, half of a common second-level cache
+
+// A block's connections of a row lie apart from those of the next: no prefetcher follows.
+template <class T> inline void ask_for(int32_t begin, int32_t end, const int32_t *index, const T *weight) {
+  __builtin_prefetch(index + begin);
+  __builtin_prefetch(weight + begin);
+  __builtin_prefetch(index + end);
+  __builtin_prefetch(weight + end);
+}
+
 // out[i] = finish(start(i) + sum over connections k of row i of weight[k] * in[index[k]]).
 // Serves the forward (CSR, start = bias, finish = activation) and the input gradient alone
 // (CSC, start = 0, finish = derivative of the activation below).
@@ -26,6 +37,7 @@ void gather(int32_t rows, const Blocks &blocks, const int32_t *index, const T *w
     const int32_t *begin = blocks.bound[b], *end = blocks.bound[b + 1];
     const bool first = b == 0, last = b + 1 == blocks.count;
     for (int32_t i = 0; i < rows; i++) {
+      if (blocks.count > 1 && i + kRowsSoon < rows) ask_for(begin[i + kRowsSoon], end[i + kRowsSoon], index, weight);
       Vec<T> *y = vectors(feature<T, V>(out, i));
       Vec<T> sum[V];
       if (first) {
@@ -85,16 +97,23 @@ inline void dots(const Vec<T> (&own)[V], int32_t begin, int32_t end, const int32
   add_sums4(partial, dot + k); // adds zero to what follows
 }
 
-// Weight gradient alone, row by row (CSR): grad_weight[k] += grad_out[i] . in[col[k]].
+// Weight gradient alone, row by row (CSR): grad_weight[k] += grad_out[i] . in[col[k]]. One sweep for every so many
+// columns of in as the second-level cache holds.
 template <class T, int V>
-void weight_gradient(int32_t rows, const int32_t *row_ptr, const int32_t *col, const T *in,
-                     const T *grad_out, T *grad_weight) {
-  for (int32_t i = 0; i < rows; i++) {
-    if (row_ptr[i] == row_ptr[i + 1]) continue;
-    Vec<T> own[V];
-    for (int v = 0; v < V; v++) own[v] = vectors(feature<T, V>(grad_out, i))[v];
-    dots<T, V>(own, row_ptr[i], row_ptr[i + 1], col, in, grad_weight,
-               [](int32_t, auto) { return [](int, int, Vec<T>) {}; });
+void weight_gradient(const sa_layer &edges, const Blocks &blocks, const T *in, const T *grad_out, T *grad_weight) {
+  const int64_t sweeps = 1 + int64_t(edges.cols) * V * kVectorBytes / kSweepBytes;
+  const int32_t step = int32_t((blocks.count + sweeps - 1) / sweeps);
+  for (int32_t b = 0; b < blocks.count; b += step) {
+    const int32_t *begin = blocks.bound[b], *end = blocks.bound[b + step < blocks.count ? b + step : blocks.count];
+    for (int32_t i = 0; i < edges.rows; i++) {
+      if (blocks.count > step && i + kRowsSoon < edges.rows)
+        ask_for(begin[i + kRowsSoon], end[i + kRowsSoon], edges.col, grad_weight);
+      if (begin[i] == end[i]) continue;
+      Vec<T> own[V];
+      for (int v = 0; v < V; v++) own[v] = vectors(feature<T, V>(grad_out, i))[v];
+      dots<T, V>(own, begin[i], end[i], edges.col, in, grad_weight,
+                 [](int32_t, auto) { return [](int, int, Vec<T>) {}; });
+    }
   }
 }
 
