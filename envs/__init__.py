@@ -4,37 +4,38 @@ sparse_agents`` does that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import gymnasium as gym
 from sparse_agents.envs import tasks
 from sparse_agents.envs.tasks import SEQUENCES
 
 __all__ = ["SEQUENCES"]
 
-for _gravity in tasks.GRAVITIES:
-    gym.register(
-        tasks.pendulum(_gravity),
-        entry_point="gymnasium.envs.classic_control.pendulum:PendulumEnv",
-        kwargs={"g": _gravity},
-        max_episode_steps=200,
-    )
-for _name, _variant in tasks.VARIANTS.items():
-    gym.register(
-        tasks.cheetah(_name),
-        entry_point="sparse_agents.envs.half_cheetah:HalfCheetahVariant",
-        kwargs=dict(_variant),
-        max_episode_steps=1000,
-    )
-for _goal in tasks.VELOCITIES:
-    gym.register(
-        tasks.velocity(_goal),
-        entry_point="sparse_agents.envs.goal_velocity:HalfCheetahVelocity",
-        kwargs={"goal": _goal},
-        max_episode_steps=1000,
-    )
-for _friction in tasks.FRICTIONS:
-    gym.register(
-        tasks.ant(_friction),
-        entry_point="sparse_agents.envs.slippery_ant:SlipperyAnt",
-        kwargs={"friction": _friction},
-        max_episode_steps=1000,
-    )
+
+def _register(variants: Mapping[str, Mapping[str, object]], entry_point: str, steps: int) -> None:
+    """Arguments of an environment by the ids of its variants."""
+    for name, arguments in variants.items():
+        gym.register(name, entry_point=entry_point, kwargs=dict(arguments), max_episode_steps=steps)
+
+
+_register(
+    {tasks.pendulum(gravity): {"g": gravity} for gravity in tasks.GRAVITIES},
+    "gymnasium.envs.classic_control.pendulum:PendulumEnv",
+    200,
+)
+_register(
+    {tasks.cheetah(name): variant for name, variant in tasks.VARIANTS.items()},
+    "sparse_agents.envs.half_cheetah:HalfCheetahVariant",
+    1000,
+)
+_register(
+    {tasks.velocity(goal): {"goal": goal} for goal in tasks.VELOCITIES},
+    "sparse_agents.envs.goal_velocity:HalfCheetahVelocity",
+    1000,
+)
+_register(
+    {tasks.ant(friction): {"friction": friction} for friction in tasks.FRICTIONS},
+    "sparse_agents.envs.slippery_ant:SlipperyAnt",
+    1000,
+)

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 from sparse_agents.experiments.commands import TrainCommand
 from sparse_agents.experiments.learning_curves import History
 from sparse_agents.experiments.study_record import Key, StudyRecord
-from sparse_agents.runs import RunFolder
+from sparse_agents.runs import RunFolder, read_yaml
 
 AGENT_KEYS = ("from", "algo", "policy", "hyperparams")
 
@@ -123,12 +121,7 @@ class Study:
         Raises:
             ConfigurationError: where it says something that is not understood.
         """
-        try:
-            content = yaml.safe_load(path.read_text())
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"{path} is not YAML: {error}") from error
+        content = read_yaml(path)
         try:
             agents = {name: _agent(name, content["agents"]) for name in content["agents"]}
             comparisons = {

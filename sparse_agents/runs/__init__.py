@@ -2,7 +2,7 @@
 
 from sparse_agents.runs import checkpoint
 from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
-from sparse_agents.runs.disk import atomic_file
+from sparse_agents.runs.disk import atomic_file, read_yaml
 from sparse_agents.runs.environment_state import KeepsState, episodes_written, goes_back
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
 from sparse_agents.runs.folder import RunFolder
@@ -33,6 +33,7 @@ __all__ = [
     "goes_back",
     "gradient_step_seconds",
     "make_env",
+    "read_yaml",
     "run_logger",
     "save_statistics",
     "with_action_noise",

@@ -7,6 +7,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparse_agents.errors import ConfigurationError
 
 
 @contextmanager
@@ -36,6 +41,22 @@ def atomic_file(target: Path) -> Iterator[Path]:
     sync(draft)
     draft.replace(target)
     sync(target.parent)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a file that a person wrote says.
+
+    Raises:
+        ConfigurationError: where it cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not text.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from error
 
 
 def sync(path: Path) -> None:

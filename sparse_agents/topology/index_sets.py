@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sparse_agents.topology.order import ascending, places
+from sparse_agents.topology.order import ascending, insertion, places
 
 
 def different(values: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def find(where: Tensor, what: Tensor) -> Tensor:
     absent = torch.full_like(what, -1)
     if len(where) == 0:
         return absent
-    place = torch.searchsorted(where, what).clamp_(max=len(where) - 1)
+    place = insertion(where, what).clamp_(max=len(where) - 1)
     return place.where(where[place] == what, absent)
 
 
@@ -41,7 +41,7 @@ def complement(of: Tensor, size: int) -> Tensor:
 
 def merge(one: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
     """Two tables, as columns by increasing first column, in one. Quickest with the shorter one last."""
-    place = torch.searchsorted(one[0], other[0], right=True) + torch.arange(len(other[0]), device=other[0].device)
+    place = insertion(one[0], other[0], right=True) + torch.arange(len(other[0]), device=other[0].device)
     rest = torch.ones(len(one[0]) + len(other[0]), dtype=torch.bool, device=place.device)
     rest[place] = False
     others = places(rest)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sparse_agents.topology.edges import Edges
 from sparse_agents.topology.index_sets import different, without
-from sparse_agents.topology.order import ascending
+from sparse_agents.topology.order import ascending, insertion
 
 FEW = 1024
 """A permutation of so many costs next to nothing."""
@@ -41,7 +41,7 @@ def free_positions(taken: Tensor, ranks: Tensor) -> Tensor:
     ones precede the rank-th free one.
     """
     before = taken - torch.arange(len(taken), device=taken.device)
-    return ranks + torch.searchsorted(before, ranks, right=True)
+    return ranks + insertion(before, ranks, right=True)
 
 
 def random_free(taken: Tensor, size: int, count: int, generator: torch.Generator) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparse_agents.topology import ascending, by_size, by_value, kth_smallest, places
+from sparse_agents.topology.order import insertion
 
 numbers = st.lists(st.integers(-50, 50), min_size=1, max_size=40)
 types = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16], ids=str)
@@ -28,6 +31,14 @@ def test_ascending(dtype: torch.dtype, values: list[int]) -> None:
     assert unsorted.tolist() == values
     both = torch.stack([unsorted, -unsorted])
     assert ascending(both).tolist() == [sorted(values), sorted(-v for v in values)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bfloat16], ids=str)
+@given(where=numbers, what=numbers)
+def test_insertion(dtype: torch.dtype, where: list[int], what: list[int]) -> None:
+    ordered, values = torch.tensor(sorted(where), dtype=dtype), torch.tensor(what, dtype=dtype)
+    assert insertion(ordered, values).tolist() == [bisect_left(sorted(where), value) for value in what]
+    assert insertion(ordered, values, right=True).tolist() == [bisect_right(sorted(where), value) for value in what]
 
 
 @types

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from sparse_agents.envs.tasks import SEQUENCES
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.runs import check_environment
+from sparse_agents.runs import check_environment, read_yaml
 
 
 def environment_sequence(name: str) -> tuple[str, ...]:
@@ -34,12 +32,7 @@ def environment_sequence(name: str) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> tuple[str, ...]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, list) or not content or not all(isinstance(env, str) for env in content):
         raise ConfigurationError(f"{path} is not a list of environments' ids.")
     return tuple(content)
