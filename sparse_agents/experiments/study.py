@@ -66,7 +66,7 @@ class Agent:
         had = run.read_settings()
         literals = (text.partition(":") for text in had["hyperparams"])
         was = {name: ast.literal_eval(value) for name, _, value in literals}
-        if (had["algo"], had["policy"], was) != (self.algo, self.policy, dict(self.hyperparams)):
+        if {"algo": had["algo"], "policy": had["policy"], "hyperparams": was} != self.settings:
             raise CheckpointError(
                 f"{run.path} is a run of {self.name!r} with other settings than it has now. Give the agent another "
                 "name, or remove the run."
