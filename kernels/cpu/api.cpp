@@ -245,4 +245,14 @@ sa_status sa_network_fit(const sa_network *network, int64_t batch, const void *x
                                                     grad_bias, loss, threads);
 }
 
+sa_status sa_network_ascend(const sa_network *actor, const sa_network *critic, int64_t batch, const void *x,
+                            const void *const *weight, const void *const *bias, const void *const *critic_weight,
+                            const void *const *critic_bias, double scale, void *const *grad_weight,
+                            void *const *grad_bias, double *mean, int32_t threads) {
+  if (batch < 1 || threads < 1 || !x || !mean) return SA_BAD_ARGUMENT;
+  if (actor->kernels != critic->kernels || actor->plan.dtype != critic->plan.dtype) return SA_BAD_ARGUMENT;
+  return actor->kernels->ascend[actor->plan.dtype](actor->plan, critic->plan, batch, x, weight, bias, critic_weight,
+                                                   critic_bias, scale, grad_weight, grad_bias, mean, threads);
+}
+
 } // extern "C"

@@ -27,16 +27,16 @@ template <class T> inline void ask_for(int32_t begin, int32_t end, const int32_t
   __builtin_prefetch(weight + end);
 }
 
-// out[i] = finish(start(i) + sum over connections k of row i of weight[k] * in[index[k]]).
+// out[i] = finish(start(i) + sum over connections k of row i of weight[k] * in[index[k]]) for i in [from, rows).
 // Serves the forward (CSR, start = bias, finish = activation) and the input gradient alone
 // (CSC, start = 0, finish = derivative of the activation below).
 template <class T, int V, class Start, class Finish>
-void gather(int32_t rows, const Blocks &blocks, const int32_t *index, const T *weight, const T *in,
+void gather(int32_t from, int32_t rows, const Blocks &blocks, const int32_t *index, const T *weight, const T *in,
             T *out, Start start, Finish finish) {
   for (int32_t b = 0; b < blocks.count; b++) {
     const int32_t *begin = blocks.bound[b], *end = blocks.bound[b + 1];
     const bool first = b == 0, last = b + 1 == blocks.count;
-    for (int32_t i = 0; i < rows; i++) {
+    for (int32_t i = from; i < rows; i++) {
       if (blocks.count > 1 && i + kRowsSoon < rows) ask_for(begin[i + kRowsSoon], end[i + kRowsSoon], index, weight);
       Vec<T> *y = vectors(feature<T, V>(out, i));
       Vec<T> sum[V];

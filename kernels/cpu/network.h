@@ -12,6 +12,11 @@ namespace SA_ISA {
 
 template <class T> constexpr int64_t kTileWidth = int64_t(kVectorsPerTile) * kLanes<T>;
 
+// So many elements, rounded up to whole cache lines.
+template <class T> inline int64_t padded(int64_t elements) {
+  return int64_t(aligned(size_t(elements) * sizeof(T)) / sizeof(T));
+}
+
 inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Tile t of a batch: which samples, how wide, and where it lies in a workspace.
@@ -54,7 +59,7 @@ template <class T, int V>
 void layer_forward(const Layer &layer, const T *weight, const T *bias, const T *in, T *out) {
   const auto start = [bias](int32_t i) { return bias ? broadcast(bias[i]) : Vec<T>{}; };
   with_activation(layer.edges.activation, [&](auto activation) {
-    gather<T, V>(layer.edges.rows, layer.by_row, layer.edges.col, weight, in, out, start,
+    gather<T, V>(0, layer.edges.rows, layer.by_row, layer.edges.col, weight, in, out, start,
                  [activation](Vec<T> y, int32_t, int) { return activation.template apply<T>(y); });
   });
 }

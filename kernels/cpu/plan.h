@@ -44,6 +44,9 @@ struct KernelTable {
                            void *, int32_t, void *const *, void *const *, void *, int32_t);
   sa_status (*fit[2])(const Plan &, int64_t, const void *, const void *const *, const void *const *, const void *,
                       double, void *const *, void *const *, double *, int32_t);
+  sa_status (*ascend[2])(const Plan &, const Plan &, int64_t, const void *, const void *const *, const void *const *,
+                         const void *const *, const void *const *, double, void *const *, void *const *, double *,
+                         int32_t);
   sa_status (*apply[2])(const sa_operation *); // all operations but the networks' passes
 };
 

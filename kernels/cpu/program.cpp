@@ -21,6 +21,11 @@ sa_status run(const sa_operation *operation, int32_t dtype, int32_t threads) {
     return sa_network_fit(f.network, f.batch, f.x, f.weight, f.bias, f.target, f.scale, f.grad_weight, f.grad_bias,
                           f.loss, threads);
   }
+  if (operation->kind == SA_ASCEND) {
+    const sa_ascend &a = *static_cast<const sa_ascend *>(op);
+    return sa_network_ascend(a.network, a.critic, a.batch, a.x, a.weight, a.bias, a.critic_weight, a.critic_bias,
+                             a.scale, a.grad_weight, a.grad_bias, a.mean, threads);
+  }
   return kernels().apply[dtype](operation);
 }
 

@@ -191,6 +191,15 @@ class Fit(Operation):
     ]  # fmt: skip
 
 
+class Ascend(Operation):
+    KIND = 15
+    _fields_ = [
+        ("kind", _I), ("network", _P), ("critic", _P), ("batch", _L), ("scale", _D), ("x", _P), ("weight", _P),
+        ("bias", _P), ("critic_weight", _P), ("critic_bias", _P), ("grad_weight", _P), ("grad_bias", _P),
+        ("mean", _P),
+    ]  # fmt: skip
+
+
 Step = Operation | Callable[[], object]
 """Of a program: what the kernel library does, or what Python is called for."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparse_agents.nn import SparseLinear, SparseSequential
 from sparse_agents.nn.sequential import Stretch
-from sparse_agents.ops.program import Step, TDError
+from sparse_agents.ops.program import Copy, Mean, Step, TDError
 from sparse_agents.topology import Edges
 
 
@@ -69,6 +69,36 @@ class Network(ABC):
         grad = torch.empty_like(run.output)
         error: TDError = TDError.of(rows=len(x), scale=scale, q=run.output, target=targets, grad=grad, loss=loss)
         return [run.forward(x), error, run.backward(grad)]
+
+    def ascend(
+        self, critic: Network, observations: Tensor, transitions: Tensor, loss: Tensor, rooms: tuple[Room, Room]
+    ) -> Sequence[Step]:
+        """The gradients of an actor's parameters by minus the mean of what a critic says, which is added to ``loss``.
+
+        The deterministic policy gradient (Silver et al. 2014, theorem 1).
+
+        Args:
+            critic: of whose parameters no gradients are wanted.
+            observations: ``[batch, in_features]``, contiguous.
+            transitions: ``[batch, in_features + out_features]``, which begin with these observations; the actions
+                behind them may be overwritten.
+            loss: ``[1]``, float64.
+            rooms: to be used on the way.
+        """
+        batch, actions = len(observations), slice(observations.shape[1], None)
+        judged, acting = critic.new_pass(batch, rooms[0]), self.new_pass(batch, rooms[1])
+        grad, grad_transitions = torch.empty_like(judged.output), torch.empty_like(transitions)
+        grad_actions = torch.empty_like(acting.output)
+        mean: Mean = Mean.of(rows=batch, scale=-1.0, x=judged.output, grad=grad, mean=loss)
+        return [
+            acting.forward(observations),
+            Copy.between(acting.output, transitions[:, actions]),
+            judged.forward(transitions),
+            mean,
+            judged.backward(grad, grad_transitions, parameters=False),
+            Copy.between(grad_transitions[:, actions], grad_actions),
+            acting.backward(grad_actions),
+        ]
 
 
 def _gradient(parameter: Tensor) -> Tensor:

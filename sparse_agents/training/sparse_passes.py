@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops import NativeNetwork
-from sparse_agents.ops.program import Backward, Fit, Forward, Step
+from sparse_agents.ops.program import Ascend, Backward, Fit, Forward, Step
 from sparse_agents.training.networks import Layer, Network, Pass, Room
 
 
@@ -42,6 +42,28 @@ class SparseNetwork(Network):
             loss=loss,
         )
         operation.alive.append(self)
+        return [operation]
+
+    def ascend(
+        self, critic: Network, observations: Tensor, transitions: Tensor, loss: Tensor, rooms: tuple[Room, Room]
+    ) -> Sequence[Step]:
+        if not isinstance(critic, SparseNetwork):
+            return super().ascend(critic, observations, transitions, loss, rooms)
+        operation: Ascend = Ascend.of(
+            network=self.native.handle,
+            critic=critic.native.handle,
+            batch=len(observations),
+            scale=-1.0,
+            x=observations,
+            weight=self.weights,
+            bias=self.biases,
+            critic_weight=critic.weights,
+            critic_bias=critic.biases,
+            grad_weight=self.gradients_of(self.weights),
+            grad_bias=self.gradients_of(self.biases),
+            mean=loss,
+        )
+        operation.alive += [self, critic]
         return [operation]
 
     def new_pass(self, batch: int, room: Room | None = None) -> Pass:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from stable_baselines3 import TD3
 
-from sparse_agents.ops.program import Copy, Mean, Program, SmoothedAction, Step
+from sparse_agents.ops.program import Program, SmoothedAction, Step
 from sparse_agents.training.actor_critic import ActorCriticStep
 from sparse_agents.training.critics import bootstrap, critic_networks, fit
 from sparse_agents.training.networks import Network
@@ -33,7 +33,11 @@ class TD3Step(ActorCriticStep):
         fitting = fit(self.minibatch, self.critics, self.rooms[0], targets, 1.0, self.critic_loss)
         always = [*self.minibatch.operations(), *smoothing, *bootstrapping, *fitting, self.critic_adam]
         self._critics_alone = Program(always, actor.dtype)
-        self._with_actor = Program([*always, *self._update_actor(actor)], actor.dtype)
+        data, (first, second) = self.minibatch, self.rooms
+        ascent = actor.ascend(
+            self.critics[0], data.observations, data.transitions, self.actor_loss, (first, second)
+        )  # the critics' data is used up by now
+        self._with_actor = Program([*always, *ascent, self.actor_adam, self._polyak], actor.dtype)
 
     def _smoothed(self, actor: Network) -> list[Step]:
         """The target actions (section 5.3), into ``next_transitions``."""
@@ -48,27 +52,6 @@ class TD3Step(ActorCriticStep):
             out=data.next_transitions[:, data.observation_dim :],
         )
         return [run.forward(data.next_observations), self._smoothing]
-
-    def _update_actor(self, network: Network) -> list[Step]:
-        """By the first critic's gradient, of whose weights none is wanted; the critics' data is used up by now."""
-        data = self.minibatch
-        critic, actor = (
-            one.new_pass(data.batch, room) for one, room in zip((self.critics[0], network), self.rooms, strict=True)
-        )
-        grad_q, grad_transitions = torch.empty_like(critic.output), torch.empty_like(data.transitions)
-        grad_actions, actions = torch.empty_like(actor.output), slice(data.observation_dim, None)
-        loss: Mean = Mean.of(rows=data.batch, scale=-1.0, x=critic.output, grad=grad_q, mean=self.actor_loss)
-        return [
-            actor.forward(data.observations),
-            Copy.between(actor.output, data.transitions[:, actions]),
-            critic.forward(data.transitions),
-            loss,
-            critic.backward(grad_q, grad_transitions, parameters=False),
-            Copy.between(grad_transitions[:, actions], grad_actions),
-            actor.backward(grad_actions),
-            self.actor_adam,
-            self._polyak,
-        ]
 
     def configure(self) -> None:
         super().configure()

@@ -109,6 +109,8 @@ class Network:
             self.compare(found_x.array, by_x)
         if rows == 1 and wanted[0]:
             self.fit(x, given, values, threads, wanted[1])
+            if cols > 1:
+                self.serve(x, given, biases, threads)
 
     def fit(
         self, x: Memory, biases: Sequence[Memory | None], values: Sequence[Any], threads: int, biased: bool
@@ -128,6 +130,31 @@ class Network:
         error = values[-1] - target.array.astype(np.float64)[:, None]
         self.compare(loss.array, 0.5 * np.square(error).mean())
         self.compare_gradients(values, error / batch, by_weights, by_biases)
+
+    def serve(self, x: Memory, given: Sequence[Memory | None], biases: Sequence[Any], threads: int) -> None:
+        """As the critic of an actor whose action is the last third of the input."""
+        (batch, cols), library = x.array.shape, self.library
+        actions = (cols + 2) // 3
+        shapes = [(20, cols - actions), (actions, 20)]
+        actor = Network(library, masks(shapes, 0.5, cols), [TANH, TANH], self.dtype, cols)
+        x = Memory(np.ascontiguousarray(x.array[:, : cols - actions]))
+        none = [None] * 2
+        by_weights = [Memory(np.empty_like(w.array), fill=True) for w in actor.weights]
+        by_biases = [Memory(np.empty(m.shape[0], self.dtype), fill=True) for m in actor.masks]
+        mean = Memory(np.zeros(1))
+        status = library.sa_network_ascend(
+            actor.handle, self.handle, ctypes.c_int64(batch), x.pointer, self.pointers(actor.weights),
+            self.pointers(none), self.pointers(self.weights), self.pointers(given), ctypes.c_double(-1.0),
+            self.pointers(by_weights), self.pointers(by_biases), mean.pointer, threads,
+        )  # fmt: skip
+        assert status == 0
+        values = actor.forward(x.array.astype(np.float64), [0, 0])
+        judged = self.forward(np.concatenate([values[0], values[-1]], 1), biases)
+        self.compare(mean.array, -judged[-1].mean())
+        nothing = [None] * len(self.masks)
+        by_input = self.compare_gradients(judged, np.full((batch, 1), -1 / batch), nothing, nothing)
+        actor.compare_gradients(values, by_input[:, cols - actions :], by_weights, by_biases)
+        library.sa_network_destroy(actor.handle)
 
     def compare_gradients(
         self, values: Sequence[Any], gradient: Any, weights: Sequence[Memory | None], biases: Sequence[Memory | None]

@@ -74,6 +74,14 @@ sa_status sa_network_fit(const sa_network *network, int64_t batch, const void *x
                          const void *const *bias, const void *target, double scale,
                          void *const *grad_weight, void *const *grad_bias, double *loss, int32_t threads);
 
+// A forward of the actor over x: [batch, in], one of the critic over x with the actor's output behind it, and the
+// backward of scale times the mean of the critic's one output to the actor's parameters, tile by tile. Added to *mean;
+// grad_weight[l] and grad_bias[l], the actor's, as in sa_network_backward. Both of one type and instruction set.
+sa_status sa_network_ascend(const sa_network *actor, const sa_network *critic, int64_t batch, const void *x,
+                            const void *const *weight, const void *const *bias, const void *const *critic_weight,
+                            const void *const *critic_bias, double scale, void *const *grad_weight,
+                            void *const *grad_bias, double *mean, int32_t threads);
+
 #ifdef __cplusplus
 }
 #endif

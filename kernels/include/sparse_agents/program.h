@@ -26,7 +26,8 @@ typedef enum {
   SA_GAUSSIAN_GRADIENT = 11,
   SA_LEAST = 12,
   SA_ENTROPY = 13,
-  SA_FIT = 14
+  SA_FIT = 14,
+  SA_ASCEND = 15
 } sa_operation_kind;
 
 typedef struct {
@@ -67,6 +68,18 @@ typedef struct {
   void *const *grad_weight, *const *grad_bias;
   double *loss;
 } sa_fit;
+
+// sa_network_ascend.
+typedef struct {
+  int32_t kind;
+  const sa_network *network, *critic;
+  int64_t batch;
+  double scale;
+  const void *x;
+  const void *const *weight, *const *bias, *const *critic_weight, *const *critic_bias;
+  void *const *grad_weight, *const *grad_bias;
+  double *mean;
+} sa_ascend;
 
 #define SA_MAX_COLUMNS 16
 
