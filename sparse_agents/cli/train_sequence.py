@@ -32,19 +32,21 @@ from sparse_agents.runs import atomic_file
 @dataclass(frozen=True)
 class TrainSequenceArguments:
     """Train one task after the other, and see what becomes of those before. A run is the folder
-    LOG_FOLDER/SEQUENCE/METHOD/seed_SEED, of agents LOG_FOLDER/SEQUENCE/ALGO-METHOD/seed_SEED; it can be stopped at any
-    time, and goes on with --resume."""
+    LOG_FOLDER/SEQUENCE/METHOD/seed_SEED, of agents LOG_FOLDER/SEQUENCE/ALGO-METHOD/seed_SEED, a companion being named
+    behind a plus sign; it can be stopped at any time, and goes on with --resume."""
 
     sequence: str = "split-digits"
     """Images: split-digits, permuted-digits, rotated-digits. Environments, for agents: pendulum-gravity,
     cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery;
     or ids with commas between them; or a YAML file with a list of ids."""
     method: str = "spacenet"
-    """How they are learned: er, ewc, finetune, joint, packnet, si, single, spacenet, static."""
+    """How they are learned: afaf, der++, er, ewc, finetune, joint, packnet, si, single, spacenet, static, wsn."""
+    companion: str | None = None
+    """What keeps units able to learn beside it: cbp, redo."""
     seed: int = 0
     """Of weights, minibatches, environments and whatever the method draws."""
     options: tuple[str, ...] = ()
-    """The method's own, as name:value."""
+    """The method's own, as name:value; the companion's with its name before them, redo_interval:500."""
     algo: str = "sac"
     """Of agents: a2c, crossq, ddpg, dqn, ds_sac, ds_td3, ppo, sac, td3, tqc."""
     hyperparams: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ def main(argv: Sequence[str]) -> None:
     kind = find_method(arguments.method)
     images = arguments.sequence in SEQUENCES
     name = arguments.method if images else f"{arguments.algo}-{arguments.method}"
+    name += f"+{arguments.companion}" if arguments.companion else ""
     folder = arguments.log_folder / Path(arguments.sequence).stem.replace("/", "-") / name / f"seed_{arguments.seed}"
     steps = _at_least_one("steps_per_task", arguments.steps_per_task, _STEPS[images])
     eval_every = _at_least_one("eval_freq", arguments.eval_freq, max(1, steps // _EVALUATIONS[images]))
@@ -109,7 +112,7 @@ def main(argv: Sequence[str]) -> None:
     options = Literal.parse_all(arguments.options, "--options")
 
     def method_of(learner: Learner) -> ContinualMethod:
-        return make_method(arguments.method, learner, job.tasks, arguments.seed, **options)
+        return make_method(arguments.method, learner, job.tasks, arguments.seed, arguments.companion, **options)
 
     method_of(job.learner(None))  # so that nothing is written where it does not fit
     _claim(folder, arguments)

@@ -23,18 +23,17 @@ class Gate:
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.open: Mapping[nn.Parameter, Tensor] = {}
+        self.open: Mapping[Any, Tensor] = {}
         self._saved: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         ]
 
-    def is_open(self, parameter: nn.Parameter) -> Tensor:
+    def is_open(self, parameter: Tensor) -> Tensor:
         """Bool, of the parameter's shape."""
-        if parameter in self.open:
-            return self.open[parameter]
-        return torch.ones_like(parameter, dtype=torch.bool)
+        mask = self.open.get(parameter)
+        return torch.ones_like(parameter, dtype=torch.bool) if mask is None else mask
 
     def remove(self) -> None:
         """Stop listening."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
+from sparse_agents.continual.activity import Activity
 from sparse_agents.continual.network import Network
 from sparse_agents.errors import ConfigurationError
 
@@ -79,6 +80,10 @@ class Learner(ABC):
         """The diagonal of the Fisher information of what the model says about a task's data."""
 
     @abstractmethod
+    def activity(self, task: int) -> list[Activity]:
+        """Of the networks as they are, on a task that is about to begin, for every kind of its samples."""
+
+    @abstractmethod
     def train_on(self, task: int, steps: int) -> None:
         """Gradient steps on a task's data, without new experience."""
 
@@ -90,13 +95,21 @@ class Learner(ABC):
     def updates(self, network: Network) -> int:
         """Steps of a network's optimizer that the training of a task takes."""
 
-    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Of labelled samples.
+    def answer(self, inputs: Tensor) -> Tensor:
+        """What a classifier says of samples, ``[samples, classes]``.
 
         Raises:
             ConfigurationError: where there are none.
         """
-        raise ConfigurationError(f"{type(self).__name__} learns from rewards, and has no loss of labelled samples.")
+        raise ConfigurationError(f"{type(self).__name__} learns from rewards, and not from samples.")
+
+    def loss(self, answers: Tensor, labels: Tensor) -> Tensor:
+        """Of a classifier's answers.
+
+        Raises:
+            ConfigurationError: where there are none.
+        """
+        raise ConfigurationError(f"{type(self).__name__} learns from rewards, and not from labels.")
 
     def reset_optimizers(self) -> None:
         """Moments back to nothing."""

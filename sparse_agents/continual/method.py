@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sparse_agents.continual.capacity import Capacity, LayerCapacity
+from sparse_agents.continual.companions import Companion
 from sparse_agents.continual.gate import Gate
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.network import Network
@@ -35,6 +36,7 @@ class ContinualMethod(nn.Module, ABC):
         task: the task in training, or the last one, from 0; -1 before the first.
         finished: whether that task has ended.
         gates: by network, what optimizer steps may change.
+        companion: what keeps units able to learn, if anything does.
     """
 
     needs_identity: ClassVar[bool] = False
@@ -56,6 +58,7 @@ class ContinualMethod(nn.Module, ABC):
         self.finished = True
         self.generator = torch.Generator().manual_seed(seed)
         self.gates: dict[str, Gate] = {}
+        self.companion: Companion | None = None
         for network in learner.networks.values():
             network.optimizer.register_step_pre_hook(lambda *_, n=network: self._enter(n))
             self.gates[network.name] = Gate(network.optimizer)
@@ -80,11 +83,15 @@ class ContinualMethod(nn.Module, ABC):
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Of a minibatch in supervised learning."""
-        return self.learner.loss(inputs, labels)
+        return self.learner.loss(self.learner.answer(inputs), labels)
 
     def shown(self, task: int | None) -> tuple[Mapping[Any, Tensor], Mapping[nn.Parameter, Tensor]]:
         """What :func:`showing` is to show of a task: connections of layers, values of parameters."""
         return {}, {}
+
+    def whole(self, network: Network) -> AbstractContextManager[None]:
+        """Within, between steps, parameters hold what is trained, where that is not what is in use."""
+        return nullcontext()
 
     def capacity(self) -> Capacity:
         """By layer."""
@@ -127,9 +134,14 @@ class ContinualMethod(nn.Module, ABC):
     def _leave(self, network: Network) -> None:
         if not self.finished:
             self.after_step(network)
+            if self.companion is not None:
+                with self.whole(network):
+                    self.companion.after_step(network)
 
     def get_extra_state(self) -> dict[str, Any]:
+        companion = {} if self.companion is None else {"companion": self.companion.state()}
         return {
+            **companion,
             "task": torch.tensor(self.task),
             "finished": torch.tensor(self.finished),
             "generator": self.generator.get_state(),
@@ -139,3 +151,5 @@ class ContinualMethod(nn.Module, ABC):
         self.task = int(state["task"])
         self.finished = bool(state["finished"])
         self.generator.set_state(state["generator"].cpu())
+        if self.companion is not None:
+            self.companion.restore(state["companion"])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sparse_agents.control import carry_out
-from sparse_agents.nn import SparseLayer
+from sparse_agents.nn import DenseLayer, SparseLayer
 from sparse_agents.topology import Rewire
 
 
@@ -23,6 +23,8 @@ class Network:
         heads: output layers, all of them fed by the last hidden one.
         optimizer: which trains it.
         others: further parameters, such as those of norms.
+        activations: modules that say what units of the trunk's layers say, by the layer's name.
+        outlets: everything that is fed by the last hidden layer, whether a head or not.
         followers: layers elsewhere that share a layer's topology (target networks), by its name.
     """
 
@@ -31,11 +33,19 @@ class Network:
     heads: Mapping[str, SparseLayer]
     optimizer: torch.optim.Optimizer
     others: Mapping[str, nn.Parameter] = field(default_factory=dict)
+    activations: Mapping[str, nn.Module] = field(default_factory=dict)
+    outlets: Sequence[SparseLayer | DenseLayer] = ()
     followers: Mapping[str, Sequence[SparseLayer]] = field(default_factory=dict)
 
     @property
     def layers(self) -> dict[str, SparseLayer]:
         return {**self.trunk, **self.heads}
+
+    def fed_by(self, name: str) -> Sequence[SparseLayer | DenseLayer]:
+        """What reads a hidden layer's units."""
+        names = list(self.trunk)
+        place = names.index(name) + 1
+        return [self.trunk[names[place]]] if place < len(names) else self.outlets
 
     def key(self, name: str) -> str:
         """Of a layer or parameter, among all networks."""

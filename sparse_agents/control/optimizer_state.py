@@ -21,7 +21,7 @@ def learning_rate(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> 
 
 
 def map_moments(
-    optimizer: torch.optim.Optimizer, parameter: nn.Parameter, shape: torch.Size, move: Callable[[Tensor], Tensor]
+    optimizer: torch.optim.Optimizer, parameter: Tensor, shape: torch.Size, move: Callable[[Tensor], Tensor]
 ) -> None:
     """Apply ``move`` to every state tensor of the given shape: Adam's moments, momentum, any other.
 

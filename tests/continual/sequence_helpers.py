@@ -15,7 +15,7 @@ from sparse_agents.continual.supervised.learner import Classifier, Training
 from sparse_agents.continual.supervised.tasks import ClassificationSequence, Samples, permuted, split
 
 SMALL = Training(hidden=(20, 20), batch_size=16, steps=12, learning_rate=0.1)
-OPTIONS: dict[str, dict[str, Any]] = {"ewc": {"strength": 1.0}, "er": {"memory": 20}}
+OPTIONS: dict[str, dict[str, Any]] = {"ewc": {"strength": 1.0}, "er": {"memory": 20}, "der++": {"memory": 20}}
 """That suit a small network."""
 
 

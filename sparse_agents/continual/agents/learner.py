@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor, nn
 
+from sparse_agents.continual.activity import Activity, activity
 from sparse_agents.continual.agents.heads import OwnHeads
 from sparse_agents.continual.agents.networks import networks_of_policy
 from sparse_agents.continual.agents.outputs import policy_outputs
@@ -24,10 +26,12 @@ from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.network import Network
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.runs import Continue, checkpoint, evaluate, make_env
 from sparse_agents.runs.run_state import restore_run
 
 FISHER_SAMPLES = 256
+ACTIVITY_SAMPLES = 256
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,21 @@ class AgentLearner(Learner):
                         if gradient is not None:
                             found[parameter].addcmul_(gradient, gradient, value=float(weight) / len(observations))
         return found
+
+    def activity(self, task: int) -> list[Activity]:
+        """While the agent acts in the task's environment as it has learned to act."""
+        env, policy = self._evaluation[self.envs[task]], cast(SparsePolicyMixin, self.model.policy)
+        env.seed(self.seed + 7)
+        seen = [np.asarray(env.reset())]
+        actions: list[Any] = []
+        while len(actions) < ACTIVITY_SAMPLES:
+            action, _ = self.model.predict(seen[-1], deterministic=True)
+            actions.append(action)
+            observation, _, _, _ = env.step(action)
+            seen.append(np.asarray(observation))
+        observations, taken = (torch.as_tensor(np.concatenate(rows)) for rows in (seen[:-1], actions))
+        with torch.no_grad():
+            return [activity(self.networks, partial(policy.run_networks, observations, taken), None)]
 
     def _observations(self) -> Tensor:
         """Of the task that was trained last."""

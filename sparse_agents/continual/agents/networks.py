@@ -47,12 +47,16 @@ def networks_of_policy(
         optimizer = optimizers[part.optimizer]
         assert optimizer is not None
         name = part.network if part.network not in found else f"{part.network}_{len(found)}"
+        trunk = {name: layer for name, layer in layers.items() if name not in part.outputs}
+        activations = list(part.hidden_activations().values())
         found[name] = Network(
             name,
-            trunk={name: layer for name, layer in layers.items() if name not in part.outputs},
+            trunk=trunk,
             heads=outputs,
             optimizer=optimizer,
             others={n: p for n, p in parameters.items() if _layer(n) not in layers and n not in own},
+            activations=dict(zip(trunk, activations, strict=True)) if len(activations) == len(trunk) else {},
+            outlets=[layer for name, layer in part.layers().items() if name in part.outputs],
             followers=followers,
         )
         loose = {}

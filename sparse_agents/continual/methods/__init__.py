@@ -6,8 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from sparse_agents.continual.companions import COMPANIONS, Companion
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.method import ContinualMethod
+from sparse_agents.continual.methods.afaf import AFAF
+from sparse_agents.continual.methods.derpp import DERpp
 from sparse_agents.continual.methods.er import ER
 from sparse_agents.continual.methods.ewc import EWC
 from sparse_agents.continual.methods.finetune import FineTuning
@@ -16,9 +19,12 @@ from sparse_agents.continual.methods.packnet import PackNet
 from sparse_agents.continual.methods.si import SI
 from sparse_agents.continual.methods.single import Single
 from sparse_agents.continual.methods.spacenet import SpaceNet, StaticSpaceNet
+from sparse_agents.continual.methods.wsn import WSN
 from sparse_agents.errors import ConfigurationError, unknown
 
 METHODS: Mapping[str, type[ContinualMethod]] = {
+    "afaf": AFAF,
+    "der++": DERpp,
     "er": ER,
     "ewc": EWC,
     "finetune": FineTuning,
@@ -28,6 +34,7 @@ METHODS: Mapping[str, type[ContinualMethod]] = {
     "single": Single,
     "spacenet": SpaceNet,
     "static": StaticSpaceNet,
+    "wsn": WSN,
 }
 
 
@@ -38,25 +45,50 @@ def find_method(name: str) -> type[ContinualMethod]:
     return METHODS[name]
 
 
-def make_method(name: str, learner: Learner, tasks: int, seed: int, **options: Any) -> ContinualMethod:
+def make_method(
+    name: str, learner: Learner, tasks: int, seed: int, companion: str | None = None, **options: Any
+) -> ContinualMethod:
     """The method of that name, with its own options.
+
+    Args:
+        name: one of ``METHODS``.
+        learner: whose networks it looks after.
+        tasks: how many there will be.
+        seed: of what it draws.
+        companion: one of ``COMPANIONS``, which goes along; its options are as the method's, its name before them:
+            ``redo_interval``.
+        **options: the method's.
 
     Raises:
         ConfigurationError: for an unknown method or option, or one that does not fit the learner.
     """
     method = find_method(name)
-    known = [option for kind in method.__mro__ for option in _options(kind)]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of method {name!r}", option, known)
+    prefix = f"{companion}_"
+    beside = {option.removeprefix(prefix): value for option, value in options.items() if option.startswith(prefix)}
+    own = {option: value for option, value in options.items() if not option.startswith(prefix)}
+    _check_options(f"method {name!r}", method, ContinualMethod, own)
     if method.no_agents and not learner.labelled:
         raise ConfigurationError(f"Method {name!r} cannot train agents: {method.no_agents}.")
-    return method(learner, tasks, seed=seed, **options)
+    made = method(learner, tasks, seed=seed, **own)
+    if companion is not None:
+        if companion not in COMPANIONS:
+            raise unknown("companion", companion, COMPANIONS)
+        kind = COMPANIONS[companion]
+        _check_options(f"companion {companion!r}", kind, Companion, beside)
+        made.companion = kind(learner.networks, made.gates, made.generator, **beside)
+    return made
 
 
-def _options(kind: type) -> list[str]:
+def _check_options(whose: str, kind: type, base: type, options: Mapping[str, Any]) -> None:
+    known = [option for parent in kind.__mro__ for option in _options(parent, base)]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {whose}", option, known)
+
+
+def _options(kind: type, base: type) -> list[str]:
     """Those that a class itself declares."""
-    if kind is ContinualMethod or not issubclass(kind, ContinualMethod) or "__init__" not in vars(kind):
+    if kind is base or not issubclass(kind, base) or "__init__" not in vars(kind):
         return []
     parameters = inspect.signature(vars(kind)["__init__"]).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.continual.method import ContinualMethod
+from sparse_agents.continual.methods.reservoir import Reservoir
 
 
 class ER(ContinualMethod):
@@ -27,38 +28,20 @@ class ER(ContinualMethod):
 
     def __init__(self, *args: Any, memory: int = 200, replayed: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.memory = memory
+        self.memory = Reservoir(memory, self.generator)
         self.replayed = replayed
-        self.inputs = torch.empty(0)
-        self.labels = torch.empty(0, dtype=torch.int64)
-        self.seen = 0
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        together = inputs, labels
+        together = [inputs, labels]
         if self.task > 0:
-            size = min(self.replayed or len(labels), len(self.labels))
-            chosen = torch.randperm(len(self.labels), generator=self.generator)[:size]
-            together = torch.cat([inputs, self.inputs[chosen]]), torch.cat([labels, self.labels[chosen]])
-        self._keep(inputs, labels)
-        return self.learner.loss(*together)
-
-    def _keep(self, inputs: Tensor, labels: Tensor) -> None:
-        """Vitter's algorithm R, a minibatch at a time."""
-        for one, label in zip(inputs, labels, strict=True):
-            if len(self.labels) < self.memory:
-                self.inputs = torch.cat([self.inputs.reshape(-1, len(one)), one[None]])
-                self.labels = torch.cat([self.labels, label[None]])
-            else:
-                place = int(torch.randint(self.seen + 1, (), generator=self.generator))
-                if place < self.memory:
-                    self.inputs[place], self.labels[place] = one, label
-            self.seen += 1
+            kept = self.memory.draw(self.replayed or len(labels))
+            together = [torch.cat(parts) for parts in zip(together, kept, strict=True)]
+        self.memory.add(inputs, labels)
+        return self.learner.loss(self.learner.answer(together[0]), together[1])
 
     def get_extra_state(self) -> dict[str, Any]:
-        kept = {"inputs": self.inputs.clone(), "labels": self.labels.clone(), "seen": torch.tensor(self.seen)}
-        return {**super().get_extra_state(), **kept}
+        return {**super().get_extra_state(), "memory": self.memory.state()}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
-        self.inputs, self.labels = state["inputs"].clone(), state["labels"].clone()
-        self.seen = int(state["seen"])
+        self.memory.restore(state["memory"])

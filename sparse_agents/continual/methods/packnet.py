@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sparse_agents.continual.capacity import Capacity, Demand, LayerCapacity, check_room
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.network import Network
+from sparse_agents.continual.openings import openings
 from sparse_agents.continual.owners import Owners
 from sparse_agents.errors import ConfigurationError
 
@@ -101,16 +102,9 @@ class PackNet(ContinualMethod):
 
     def _open(self, task: int, biases: bool = True) -> None:
         """To optimizer steps: the task's connections, its output units, and biases and norms in the first task."""
+        weights = {key: owner == task for key, owner in self.owners.of.items()}
         for network in self.learner.networks.values():
-            masks: dict[nn.Parameter, Tensor] = {}
-            for name, parameter in network.parameters():
-                layer, _, kind = name.rpartition(".")
-                if kind == "weight" and network.key(layer) in self.owners.of:
-                    masks[parameter] = self.owners.of[network.key(layer)] == task
-                elif layer in network.heads and self.learner.outputs(task) is not None:
-                    masks[parameter] = _units(parameter, self.learner.outputs(task))
-                else:
-                    masks[parameter] = torch.full_like(parameter, task == 0 and biases, dtype=torch.bool)
+            masks = openings(network, weights, self.learner.outputs(task), others=task == 0 and biases)
             self.gates[network.name].open = masks
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -121,9 +115,3 @@ class PackNet(ContinualMethod):
         self.owners.of = dict(state["owners"])
         if self.task >= 0:
             self._open(self.task)
-
-
-def _units(parameter: Tensor, units: Tensor | None) -> Tensor:
-    mask = torch.zeros_like(parameter, dtype=torch.bool)
-    mask[units] = True
-    return mask

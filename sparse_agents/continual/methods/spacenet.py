@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,23 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.topology import Rewire
 
 WEIGHT_INITS = ("inherit", "scaled")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Part of a layer: units, what they may take their inputs from, and how many connections there are to be."""
+
+    rows: Tensor
+    columns: Tensor
+    count: int
+
+    def places(self, columns: int) -> Tensor:
+        """Ids in a layer of so many columns, row by row."""
+        return (self.rows[:, None] * columns + self.columns[None, :]).reshape(-1)
+
+
+def _union(one: Tensor | None, other: Tensor) -> Tensor:
+    return other if one is None else torch.cat([one, other]).unique()
 
 
 class SpaceNet(ContinualMethod):
@@ -76,6 +94,7 @@ class SpaceNet(ContinualMethod):
             for name, layer in network.trunk.items()
         }
         self.drawn: dict[str, Tensor] = {}
+        self.sources: dict[str, Tensor] = {}
         self.importance: dict[str, Tensor] = {}
         self.accumulated: dict[str, Tensor] = {}
         self._before: dict[str, Tensor] = {}
@@ -90,68 +109,85 @@ class SpaceNet(ContinualMethod):
 
     def check(self) -> None:
         """Whether there are neurons and densities for all tasks."""
-        demands = []
+        demands: list[Demand] = []
         for network in self.learner.networks.values():
             if len(self.density) != len(network.trunk) + 1:
                 raise ConfigurationError(
                     f"density={list(self.density)}: network {network.name!r} has {len(network.trunk) + 1} layers, and "
                     "there is one density for each."
                 )
-            for name, layer in network.trunk.items():
-                width = layer.topology.shape[0]
-                # The last task needs as many as it draws, and those before it have reserved theirs.
-                taken = round(self.reserved_share * width) * (self.tasks - 1) + round(self.share * width)
-                demands.append(Demand(f"{network.name}.{name}", "neurons", -(-taken // self.tasks), width))
+            demands += self.demands(network)
         check_room(demands, self.tasks, "Lower neurons or reserved, or widen the network.")
+
+    def demands(self, network: Network) -> Iterator[Demand]:
+        """What a network's layers must have room for."""
+        for name, layer in network.trunk.items():
+            width = layer.topology.shape[0]
+            # The last task needs as many as it draws, and those before it have reserved theirs.
+            taken = round(self.reserved_share * width) * (self.tasks - 1) + round(self.share * width)
+            yield Demand(f"{network.name}.{name}", "neurons", -(-taken // self.tasks), width)
 
     # -- allocation
 
     def allocate(self, task: int) -> None:
         self.steps = dict.fromkeys(self.learner.networks, 0)
+        self.drawn, self.sources = {}, {}
         for network in self.learner.networks.values():
-            sources: Tensor | None = None
-            for index, (name, layer) in enumerate(network.layers.items()):
-                rows, columns = layer.topology.shape
-                if sources is None:
-                    sources = torch.arange(columns)
-                is_head = name in network.heads
-                drawn = self._outputs(task, rows) if is_head else self._draw(network, name)
-                candidates = (drawn[:, None] * columns + sources[None, :]).reshape(-1).sort().values
-                candidates = candidates[layer.topology.edges.find(candidates) < 0]
-                budget = round(self.density[min(index, len(self.density) - 1)] * len(drawn) * len(sources))
-                if budget > len(candidates):
-                    raise ConfigurationError(
-                        f"Task {task + 1} is to have {budget} connections in {network.name}.{name}, where only "
-                        f"{len(candidates)} are free between the neurons drawn. Lower density."
-                    )
-                chosen = torch.randperm(len(candidates), generator=self.generator)[:budget]
-                self.drawn[network.key(name)] = drawn
-                self._grow(network, name, candidates[chosen].sort().values, task)
-                if not is_head:
-                    sources = drawn
+            for name, block in self.blocks(network, task):
+                key = network.key(name)
+                self.drawn[key] = _union(self.drawn.get(key), block.rows)
+                self.sources[key] = _union(self.sources.get(key), block.columns)
+                self._connect(network, name, block, task)
         self._reset_importance()
         self._rest_heads(task)
         self._open(task)
+
+    def blocks(self, network: Network, task: int) -> Iterator[tuple[str, Block]]:
+        """Where the task is to have connections, by layers' names; drawn while they are asked for."""
+        sources: Tensor | None = None
+        for index, (name, layer) in enumerate(network.layers.items()):
+            rows, columns = layer.topology.shape
+            if sources is None:
+                sources = torch.arange(columns)
+            drawn = self._outputs(task, rows) if name in network.heads else self._draw(network, name, self.share)
+            yield name, Block(drawn, sources, round(self._density(index) * len(drawn) * len(sources)))
+            if name not in network.heads:
+                sources = drawn
+
+    def _density(self, index: int) -> float:
+        return self.density[min(index, len(self.density) - 1)]
+
+    def _connect(self, network: Network, name: str, block: Block, task: int) -> None:
+        edges = network.layers[name].topology.edges
+        candidates = block.places(edges.shape[1])
+        candidates = candidates[edges.find(candidates) < 0]
+        if block.count > len(candidates):
+            raise ConfigurationError(
+                f"Task {task + 1} is to have {block.count} connections in {network.name}.{name}, where only "
+                f"{len(candidates)} are free between the neurons drawn. Lower density."
+            )
+        chosen = torch.randperm(len(candidates), generator=self.generator)[: block.count]
+        self._grow(network, name, candidates[chosen].sort().values, len(block.rows), task)
 
     def _outputs(self, task: int, rows: int) -> Tensor:
         own = self.learner.outputs(task)
         return torch.arange(rows) if own is None else own
 
-    def _draw(self, network: Network, name: str) -> Tensor:
+    def _draw(self, network: Network, name: str, share: float) -> Tensor:
+        """So many of a layer's neurons, among those that are free."""
         free = self.free[network.key(name)].nonzero().squeeze(1)
-        count = round(self.share * len(self.free[network.key(name)]))
+        count = round(share * len(self.free[network.key(name)]))
         return free[torch.randperm(len(free), generator=self.generator)[:count]].sort().values
 
-    def _grow(self, network: Network, name: str, ids: Tensor, task: int) -> None:
-        """New connections with initial weights, as for a dense layer."""
+    def _grow(self, network: Network, name: str, ids: Tensor, units: int, task: int) -> None:
+        """New connections of so many units with initial weights."""
         layer = network.layers[name]
         edges = layer.topology.edges
         rewire = Rewire.to(edges, torch.cat([edges.ids, ids]).sort().values)
         self.owners.rewire(network, name, rewire, task)
         fan_out, fan_in = map(float, layer.topology.shape)
         if self.weight_init == "scaled":  # the network that the task draws, and the connections its neurons have
-            fan_out = len(self.drawn[network.key(name)])
-            fan_in = len(ids) / fan_out
+            fan_out, fan_in = units, len(ids) / units
         bound = (6 / (fan_in + fan_out)) ** 0.5
         fresh = torch.empty(len(ids)).uniform_(-bound, bound, generator=self.generator)
         layer.weight.data[rewire.source < 0] = fresh.to(layer.weight.dtype)
@@ -193,14 +229,16 @@ class SpaceNet(ContinualMethod):
         if self.accumulate:
             by_neuron = {key: self.accumulated[key] for key in by_neuron}
         before = ""
-        sources = torch.arange(next(iter(network.trunk.values())).topology.shape[1])
         for name, layer in network.trunk.items():
             key = network.key(name)
-            edges, drawn = layer.topology.edges, self.drawn[key]
+            source_key, before = network.key(before), name
+            if key not in self.drawn:
+                continue
+            edges, drawn, sources = layer.topology.edges, self.drawn[key], self.sources[key]
             own = (self.owners.of[key] == self.task).nonzero().squeeze(1)
             least = self.importance[key][own].argsort(stable=True)
-            gain = by_neuron[key][drawn][:, None] * by_neuron[network.key(before)][sources][None, :]
-            places = (drawn[:, None] * edges.shape[1] + sources[None, :]).reshape(-1)
+            gain = by_neuron[key][drawn][:, None] * by_neuron[source_key][sources][None, :]
+            places = Block(drawn, sources, 0).places(edges.shape[1])
             unused = edges.find(places) < 0
             count = min(int(self.drop_fraction * len(own)), int(unused.sum()))
             best = gain.reshape(-1)[unused].argsort(descending=True, stable=True)[:count]
@@ -209,7 +247,6 @@ class SpaceNet(ContinualMethod):
             rewire = Rewire.exchange(edges, kept.nonzero().squeeze(1), places[unused][best], keep_regrown=False)
             self.owners.rewire(network, name, rewire, self.task)
             self.importance[key] = rewire.follow(self.importance[key])
-            before, sources = name, drawn
         self._open(self.task)
 
     def consolidate(self, task: int) -> None:
@@ -217,9 +254,15 @@ class SpaceNet(ContinualMethod):
             by_neuron = self.accumulated if self.accumulate else self._neurons(network)
             for name in network.trunk:
                 key = network.key(name)
-                count = round(self.reserved_share * len(self.free[key]))
+                if key not in self.drawn:
+                    continue
+                count = self._reserved(network, name)
                 most = by_neuron[key][self.drawn[key]].argsort(descending=True, stable=True)[:count]
                 self.free[key][self.drawn[key][most]] = False
+
+    def _reserved(self, network: Network, name: str) -> int:
+        """How many neurons of a layer a task reserves."""
+        return round(self.reserved_share * len(self.free[network.key(name)]))
 
     # -- who is who
 
@@ -266,21 +309,25 @@ class SpaceNet(ContinualMethod):
                     layer.topology.replace(edges.with_active(None if bool(own.all()) else own))
 
     def _open(self, task: int) -> None:
-        """The task's connections, biases of neurons that nobody has reserved, and of the task's output units."""
+        """The task's connections, biases as below, and norms in the first task."""
         for network in self.learner.networks.values():
             masks: dict[nn.Parameter, Tensor] = {}
             for name, layer in network.layers.items():
                 key = network.key(name)
                 masks[layer.weight] = self.owners.of[key] == task
                 if layer.bias is not None:
-                    masks[layer.bias] = torch.zeros_like(layer.bias, dtype=torch.bool)
-                    if name in network.heads:
-                        masks[layer.bias][self._outputs(task, len(layer.bias))] = True
-                    else:
-                        masks[layer.bias] = self.free[key].clone()
+                    masks[layer.bias] = self.open_biases(network, name, task)
             for parameter in network.others.values():
                 masks[parameter] = torch.full_like(parameter, task == 0, dtype=torch.bool)
             self.gates[network.name].open = masks
+
+    def open_biases(self, network: Network, name: str, task: int) -> Tensor:
+        """Bool ``[units]``: of neurons that nobody has reserved, and of the task's output units."""
+        if name not in network.heads:
+            return self.free[network.key(name)].clone()
+        rows = torch.zeros(network.heads[name].topology.shape[0], dtype=torch.bool)
+        rows[self._outputs(task, len(rows))] = True
+        return rows
 
     def get_extra_state(self) -> dict[str, Any]:
         return {
@@ -289,6 +336,7 @@ class SpaceNet(ContinualMethod):
             "owners": dict(self.owners.of),
             "free": dict(self.free),
             "drawn": dict(self.drawn),
+            "sources": dict(self.sources),
             "importance": dict(self.importance),
             "accumulated": dict(self.accumulated),
         }
@@ -297,7 +345,7 @@ class SpaceNet(ContinualMethod):
         super().set_extra_state(state)
         self.steps = dict(state["steps"])
         self.owners.of = dict(state["owners"])
-        for name in ("free", "drawn", "importance", "accumulated"):
+        for name in ("free", "drawn", "sources", "importance", "accumulated"):
             setattr(self, name, dict(state[name]))
         if self.task >= 0:
             self._open(self.task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_agents.continual.activity import Activity, activity
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.network import Network
@@ -73,8 +75,17 @@ class Classifier(Learner):
         found = {name: layer for name, layer in self.module.named_children() if isinstance(layer, SparseLayer)}
         output = list(found)[-1]
         trunk = {name: layer for name, layer in found.items() if name != output}
+        relus = [module for module in self.module if isinstance(module, nn.ReLU)]
+        activations = dict(zip(trunk, relus, strict=True))
         self.networks: Mapping[str, Network] = {
-            "network": Network("network", trunk, {output: found[output]}, self.optimizer)
+            "network": Network(
+                "network",
+                trunk,
+                {output: found[output]},
+                self.optimizer,
+                activations=activations,
+                outlets=[found[output]],
+            )
         }
         self.step, self.length = 0, training.steps
         self.logits: Tensor | None = None
@@ -95,9 +106,14 @@ class Classifier(Learner):
             layer.take(dense, scale=(1 - layer.sparsity) ** -0.5)
         self.reset_optimizers()
 
-    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def answer(self, inputs: Tensor) -> Tensor:
+        """Logits of all classes."""
+        logits: Tensor = self.module(inputs)
+        return logits
+
+    def loss(self, answers: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy over the logits in use."""
-        return F.cross_entropy(_among(self.module(inputs), self.logits), labels)
+        return F.cross_entropy(_among(answers, self.logits), labels)
 
     def learn(self, method: ContinualMethod, between: Callable[[int], None]) -> None:
         samples = self.samples(method)
@@ -135,7 +151,8 @@ class Classifier(Learner):
     def train_on(self, task: int, steps: int) -> None:
         samples = self.sequence.tasks[task].train
         for step in range(steps):
-            self._update(self.loss(*self._minibatch(samples, task, self.length + step)))
+            inputs, labels = self._minibatch(samples, task, self.length + step)
+            self._update(self.loss(self.answer(inputs), labels))
 
     def fisher(self, task: int) -> Mapping[nn.Parameter, Tensor]:
         """Of the softmax over the logits in use: the mean over samples of squared gradients of the log-likelihood, over
@@ -151,6 +168,15 @@ class Classifier(Learner):
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     found[parameter].addcmul_(gradient, gradient, value=float(log_likelihood.detach().exp()))
         return {parameter: total / len(inputs) for parameter, total in found.items()}
+
+    def activity(self, task: int) -> list[Activity]:
+        """Of each class."""
+        found = []
+        for label in self.sequence.tasks[task].classes:
+            inputs, _ = self.sequence.tasks[task].train.of_classes([label])
+            with torch.no_grad():
+                found.append(activity(self.networks, partial(self.module, inputs), torch.tensor([label])))
+        return found
 
     def accuracy(self, task: int, among: Sequence[int]) -> float:
         """On a task's test samples, the answer being one of these classes."""
