@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,32 +39,53 @@ class Evaluation:
     score: float
 
 
+@dataclass(frozen=True)
+class LayerUse:
+    """What of a layer is taken, between tasks.
+
+    Attributes:
+        step: of the whole sequence.
+        learned: tasks that are done.
+        layer: its name.
+        possible, free, frozen, shared: connections, as :class:`~sparse_agents.continual.capacity.LayerCapacity` has
+            them.
+    """
+
+    step: int
+    learned: int
+    layer: str
+    possible: int
+    free: int
+    frozen: int
+    shared: int
+
+
 class Records:
-    """Evaluations of a run, in a CSV that is added to.
+    """A table of a run, in a CSV that is added to.
 
     Args:
         path: of the file, which is made or gone on with.
+        kind: the dataclass whose instances are rows.
         rows: that it is to have already; those beyond were written after the checkpoint a run resumes from, and go.
     """
 
-    def __init__(self, path: Path, rows: int = 0) -> None:
+    def __init__(self, path: Path, kind: type, rows: int = 0) -> None:
         self.path = path
-        names = [f.name for f in fields(Evaluation)]
-        header = ",".join(names) + "\n"
+        header = ",".join(f.name for f in fields(kind)) + "\n"
         lines = path.read_text().splitlines(keepends=True) if path.is_file() else [header]
         if lines[0] != header or len(lines) <= rows:
-            raise CheckpointError(f"{path} does not have the {rows} evaluations that the checkpoint knows of.")
+            raise CheckpointError(f"{path} does not have the {rows} rows that the checkpoint knows of.")
         path.write_text("".join(lines[: rows + 1]))
         self.rows = rows
 
-    def add(self, evaluations: list[Evaluation]) -> None:
+    def add(self, rows: Sequence[Any]) -> None:
         with self.path.open("a") as file:
-            file.writelines(",".join(map(str, astuple(one))) + "\n" for one in evaluations)
-        self.rows += len(evaluations)
+            file.writelines(",".join(map(str, astuple(one))) + "\n" for one in rows)
+        self.rows += len(rows)
 
 
-def read_records(path: Path) -> pd.DataFrame:
-    """All evaluations, a column for each attribute of :class:`Evaluation`.
+def read_records(path: Path, kind: type = Evaluation) -> pd.DataFrame:
+    """All rows, a column for each attribute of ``kind``.
 
     Raises:
         CheckpointError: where the file is missing or damaged.
@@ -71,7 +94,7 @@ def read_records(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
-    missing = {f.name for f in fields(Evaluation)} - set(table.columns)
+    missing = {f.name for f in fields(kind)} - set(table.columns)
     if missing:
         raise CheckpointError(f"{path} lacks the column {sorted(missing)[0]!r}.")
     return table

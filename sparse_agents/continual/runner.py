@@ -13,13 +13,13 @@ from torch.utils.tensorboard import SummaryWriter
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.metrics import average_score, backward_transfer
-from sparse_agents.continual.records import BETWEEN, Evaluation, Records, read_records, score_matrix
+from sparse_agents.continual.records import BETWEEN, Evaluation, LayerUse, Records, read_records, score_matrix
 from sparse_agents.errors import CheckpointError
 from sparse_agents.runs import StopRequest, atomic_file
 
 
 class SequenceRun:
-    """One run in one folder: ``evaluations.csv``, ``checkpoint.pt``, ``tb/``.
+    """One run in one folder: ``evaluations.csv``, ``capacity.csv``, ``checkpoint.pt``, ``tb/``.
 
     Args:
         folder: of this run alone.
@@ -49,13 +49,14 @@ class SequenceRun:
         saved = self._read() if self._checkpoint.is_file() else None
         self.learner = make_learner(None if saved is None else saved["learner"])
         self.method = make_method(self.learner)
-        rows = 0
+        rows = {"evaluations": 0, "capacity": 0}
         if saved is not None:
             self.method.set_extra_state(saved["method"])
-            rows = int(saved["rows"])
+            rows = saved["rows"]
         self._last = self.learner.step
-        self.records = Records(folder / "evaluations.csv", rows)
-        self._board = SummaryWriter(str(folder / "tb"), purge_step=self._steps() if rows else None)
+        self.records = Records(folder / "evaluations.csv", Evaluation, rows["evaluations"])
+        self.capacity = Records(folder / "capacity.csv", LayerUse, rows["capacity"])
+        self._board = SummaryWriter(str(folder / "tb"), purge_step=None if saved is None else self._steps())
 
     def run(self) -> None:
         """To the end of the last task.
@@ -119,7 +120,9 @@ class SequenceRun:
 
     def _summarise(self, step: int, learned: int) -> None:
         """Of the tasks learned so far, as if they were all."""
-        for layer, capacity in self.method.capacity().items():
+        capacities = self.method.capacity().items()
+        self.capacity.add([LayerUse(step, learned, layer, **vars(capacity)) for layer, capacity in capacities])
+        for layer, capacity in capacities:
             for what, count in vars(capacity).items():
                 self._board.add_scalar(f"capacity/{layer}/{what}", count, step)
         if learned == 0:
@@ -134,7 +137,7 @@ class SequenceRun:
         state = {
             "learner": self.learner.save(self.folder),
             "method": self.method.get_extra_state(),
-            "rows": self.records.rows,
+            "rows": {"evaluations": self.records.rows, "capacity": self.capacity.rows},
         }
         with atomic_file(self._checkpoint) as draft:
             torch.save(state, draft)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.experiments.documents import put_between_marks
 from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
 from sparse_agents.experiments.study import Comparison, Study
 
@@ -31,7 +29,7 @@ def report(study: Study, comparison: Comparison) -> str:
     figure = study.figures / f"{comparison.name}.svg"
     draw(drawn, f"{comparison.steps:,} steps, up to {comparison.seeds} seeds", figure)
     link = figure.relative_to(study.document.parent)
-    _put(study.document, comparison.name, f"{table}\n\n![Learning curves]({link})")
+    put_between_marks(study.document, f"study: {comparison.name}", f"{table}\n\n![Learning curves]({link})")
     return table
 
 
@@ -86,12 +84,3 @@ def _overall(
         return "–"
     mean, low, high = bootstrap_interval(np.stack(of_label, axis=1))
     return f"{mean:.2f}" if math.isinf(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _put(document: Path, name: str, text: str) -> None:
-    """Between the marks of that name."""
-    content = document.read_text() if document.is_file() else ""
-    pattern = re.compile(rf"(<!-- study: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not pattern.search(content):
-        raise ConfigurationError(f"{document} has no place `<!-- study: {name} -->` … `<!-- end -->` for this table.")
-    document.write_text(pattern.sub(lambda marks: f"{marks[1]}{text}\n{marks[2]}", content))
