@@ -36,7 +36,8 @@ class TrainSequenceArguments:
     behind a plus sign; it can be stopped at any time, and goes on with --resume."""
 
     sequence: str = "split-digits"
-    """Images: split-digits, permuted-digits, rotated-digits. Environments, for agents: pendulum-gravity,
+    """Images: split-, permuted- or rotated- with digits, mnist, fashion-mnist behind it, split- or permuted- with
+    cifar-10, cifar-100; all but the digits from --data-dir. Environments, for agents: pendulum-gravity,
     cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery;
     or ids with commas between them; or a YAML file with a list of ids."""
     method: str = "spacenet"
