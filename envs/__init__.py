@@ -39,3 +39,8 @@ _register(
     "sparse_agents.envs.slippery_ant:SlipperyAnt",
     1000,
 )
+_register(
+    {tasks.minatar(game): {"game": game} for game in tasks.GAMES},
+    "sparse_agents.envs.minatar:MinAtar",
+    5000,
+)

@@ -12,6 +12,8 @@ VELOCITIES = (0.5, 1.0, 1.5, 2.0, 2.5)
 """That HalfCheetah is to reach, in m/s."""
 FRICTIONS = (1.0, 0.1, 5.0, 0.02)
 """Factors of that of Ant's ground."""
+GAMES = ("breakout", "freeway", "space_invaders", "asterix", "seaquest")
+"""Of MinAtar."""
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "normal": {},
@@ -52,6 +54,10 @@ def ant(friction: float) -> str:
     return f"sparse_agents/Ant-friction-{friction:g}-v0"
 
 
+def minatar(game: str) -> str:
+    return f"sparse_agents/MinAtar-{game}-v0"
+
+
 SEQUENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pendulum-gravity": tuple(map(pendulum, GRAVITIES)),
@@ -62,6 +68,7 @@ SEQUENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cheetah-compositionality": tuple(map(cheetah, COMPOSITIONALITY)),
         "cheetah-velocity": tuple(map(velocity, VELOCITIES)),
         "ant-slippery": tuple(map(ant, FRICTIONS)),
+        "minatar": tuple(map(minatar, GAMES)),
     }
 )
 """Environments one after the other. The four scenarios are those of Gaya et al. (ICLR 2023)."""

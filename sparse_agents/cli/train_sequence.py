@@ -38,7 +38,8 @@ class TrainSequenceArguments:
     sequence: str = "split-digits"
     """Images: split-, permuted- or rotated- with digits, mnist, fashion-mnist behind it, split- or permuted- with
     cifar-10, cifar-100; all but the digits from --data-dir. Environments, for agents: pendulum-gravity,
-    cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery;
+    cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery,
+    minatar (discrete actions: dqn, ppo);
     or ids with commas between them; or a YAML file with a list of ids."""
     method: str = "spacenet"
     """How they are learned: afaf, der++, er, ewc, finetune, joint, packnet, si, single, spacenet, static, wsn."""

@@ -115,7 +115,7 @@ class Malicious:
         (b"nonsense", "is damaged"),
         (pickle.dumps([1, 2]), "is damaged"),
         (pickle.dumps({"data": images(2, 3072)}, protocol=2), "is damaged: 'labels'"),
-        (pickle.dumps({"data": images(2, 30), "labels": [0, 1]}, protocol=2), r"images of shape \(2, 30\) for 2 labels"),
+        (pickle.dumps({"data": images(2, 30), "labels": [0, 1]}, protocol=2), r"shape \(2, 30\) for 2 labels"),
         (pickle.dumps({"data": Malicious(), "labels": [0]}, protocol=2), "which no array needs"),
     ],
 )  # fmt: skip

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium as gym
+import minatar
 import numpy as np
 import pytest
 import sparse_agents.envs
 from gymnasium.utils.env_checker import check_env
 from sparse_agents.envs.half_cheetah import HalfCheetahVariant
 from sparse_agents.envs.noisy_features import NoisyFeatures
-from sparse_agents.envs.tasks import SEQUENCES, VARIANTS
+from sparse_agents.envs.tasks import GAMES, SEQUENCES, VARIANTS
 
 IDS = sorted(name for name in gym.registry if name.startswith("sparse_agents/"))
 
@@ -25,6 +28,33 @@ def test_sequences_are_of_environments_that_exist() -> None:
     for sequence in SEQUENCES.values():
         spaces = [(gym.make(env_id).observation_space, gym.make(env_id).action_space) for env_id in set(sequence)]
         assert all(one == spaces[0] for one in spaces)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_game_of_minatar_is_that_of_the_package(game: str) -> None:
+    """The same numbers drawn, the same game; channels that it does not know stay empty."""
+    env = gym.make(f"sparse_agents/MinAtar-{game}-v0").unwrapped
+    theirs = minatar.Environment(game)
+    observation, _ = env.reset(seed=5)
+    theirs.seed(int(np.random.Generator(np.random.PCG64(5)).integers(2**31)))
+    theirs.reset()
+    channels = theirs.n_channels
+    actions = np.random.default_rng(1)
+    for _ in range(200):
+        seen = observation.reshape(10, 10, 10)
+        assert np.array_equal(seen[:, :, :channels], theirs.state())
+        assert not seen[:, :, channels:].any()
+        action = actions.integers(6)
+        observation, reward, over, _, _ = env.step(action)
+        assert (reward, over) == theirs.act(int(action))
+        if over:
+            break
+
+
+def test_without_the_package_a_game_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "minatar", None)
+    with pytest.raises(gym.error.DependencyNotInstalled, match=r"pip install sparse-agents\[minatar\]"):
+        gym.make("sparse_agents/MinAtar-breakout-v0")
 
 
 def ends(env: gym.Env, actions: np.ndarray) -> tuple[np.ndarray, float]:
