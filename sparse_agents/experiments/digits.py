@@ -5,29 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from sparse_agents.continual.supervised.digits import digits
 from sparse_agents.control import fresh_seed, sparsify
-from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.contenders import CONTENDERS
 
+TEST_SHARE = 0.25
 BATCH = 64
 UNITS = (64, 256, 256, 10)
-
-
-def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Three quarters to train on, a quarter to test, the same for every seed."""
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise ConfigurationError("The digits need scikit-learn: pip install sparse-agents[experiments]") from error
-    images, labels = load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = train_test_split(
-        images.astype("float32") / 16, labels, test_size=0.25, random_state=0, stratify=labels
-    )
-    as_tensors = [torch.from_numpy(a) for a in (x_train, y_train, x_test, y_test)]
-    return as_tensors[0], as_tensors[1], as_tensors[2], as_tensors[3]
 
 
 def digits_accuracy(contender: str, sparsity: float, seed: int, epochs: int = 100) -> dict[str, Any]:
@@ -44,7 +30,7 @@ def digits_accuracy(contender: str, sparsity: float, seed: int, epochs: int = 10
     """
     torch.manual_seed(seed)
     chosen = CONTENDERS[contender]
-    x, y, x_test, y_test = _data()
+    (x, y), (x_test, y_test) = digits(TEST_SHARE)
     module = nn.Sequential(
         nn.Linear(UNITS[0], UNITS[1]),
         nn.ReLU(),

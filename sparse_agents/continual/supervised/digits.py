@@ -8,11 +8,13 @@ from sparse_agents.continual.supervised.tasks import Samples
 from sparse_agents.errors import ConfigurationError
 
 SHAPE = (8, 8)
-TEST_SHARE = 0.2
 
 
-def digits() -> tuple[Samples, Samples]:
+def digits(test_share: float = 0.2) -> tuple[Samples, Samples]:
     """To train on and to test, always the same: brightness in 0..1.
+
+    Args:
+        test_share: the part that is for testing.
 
     Raises:
         ConfigurationError: where scikit-learn is not installed.
@@ -24,7 +26,7 @@ def digits() -> tuple[Samples, Samples]:
         raise ConfigurationError("The digits need scikit-learn: pip install sparse-agents[experiments]") from error
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(
-        images.astype("float32") / 16, labels.astype("int64"), test_size=TEST_SHARE, random_state=0, stratify=labels
+        images.astype("float32") / 16, labels.astype("int64"), test_size=test_share, random_state=0, stratify=labels
     )
     x_train, x_test, y_train, y_test = (torch.from_numpy(part) for part in parts)
     return Samples(x_train, y_train), Samples(x_test, y_test)
