@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +10,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from sparse_agents.algorithms.recipe import SOKAR_POLICY, HasRecipes, Recipe
 from sparse_agents.errors import ConfigurationError
@@ -63,7 +64,6 @@ class DSSAC(TrainsNatively, HasRecipes, SAC):
     """
 
     recipes = RECIPES
-    hooks_of_its_own: ClassVar[Mapping[str, int]] = {"critic": 1}
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "SparseMlpPolicy": SparseSACPolicy,
         "MlpPolicy": SparseSACPolicy,
@@ -98,11 +98,11 @@ class DSSAC(TrainsNatively, HasRecipes, SAC):
             **kwargs,
         )
 
-    def _setup_model(self) -> None:
-        super()._setup_model()
+    def listen(self) -> Sequence[RemovableHandle]:
         # SAC averages after every gradient step, for its count starts anew at each call of train(): weights of one
         # make copies of averages, weights of zero leave the targets alone.
-        self.critic.optimizer.register_step_post_hook(lambda *_: self._choose_tau(self._critic_steps()))
+        choose = self.critic.optimizer.register_step_post_hook(lambda *_: self._choose_tau(self._critic_steps()))
+        return [choose]
 
     def _choose_tau(self, steps: int) -> None:
         if self.target_copy_interval is not None:
@@ -119,11 +119,6 @@ class DSSAC(TrainsNatively, HasRecipes, SAC):
 
     def other_optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {} if self.ent_coef_optimizer is None else {"entropy coefficient": self.ent_coef_optimizer}
-
-    def why_not_native(self) -> str | None:
-        if self.target_update_interval != 1:
-            return "its targets are not averaged at every step"
-        return super().why_not_native()
 
     def native_step(self, batch_size: int) -> GradientStep:
         return SACStep(self, batch_size)

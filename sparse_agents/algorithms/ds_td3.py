@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from sparse_agents.algorithms.capped_target import CappedTargets
 from sparse_agents.algorithms.recipe import SOKAR_POLICY, HasRecipes, Recipe
@@ -109,13 +110,13 @@ class DSTD3(TrainsNatively, HasRecipes, TD3):
         if _init_setup_model:
             self._setup_model()
 
-    def _setup_model(self) -> None:
-        super()._setup_model()
-        if self.target_topology == "capped":
-            self._capped = CappedTargets({self.actor: self.actor_target, self.critic: self.critic_target})
-            self._capped_tau = self.tau
-            # TD3 updates its targets right after the actor's step, so that is the moment.
-            self.actor.optimizer.register_step_post_hook(lambda *_: self._capped.update(self._capped_tau))
+    def listen(self) -> Sequence[RemovableHandle]:
+        if self.target_topology == "shared":
+            return ()
+        capped = CappedTargets({self.actor: self.actor_target, self.critic: self.critic_target})
+        self._capped_tau = self.tau
+        # TD3 updates its targets right after the actor's step, so that is the moment.
+        return [self.actor.optimizer.register_step_post_hook(lambda *_: capped.update(self._capped_tau))]
 
     def networks_trained(self) -> Mapping[str, nn.Module]:
         return {**networks_of(self, "mu"), "target actor": self.actor_target.mu}
@@ -136,9 +137,6 @@ class DSTD3(TrainsNatively, HasRecipes, TD3):
             return super().train(gradient_steps, batch_size)
         finally:
             self.tau = self._capped_tau
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_capped"]
 
 
 def _in_optimizer_steps(timing: Mapping[str, Any], policy_delay: int) -> dict[str, Any]:

@@ -106,6 +106,15 @@ class TopologyController(nn.Module):
             self._arm()
 
     @property
+    def hook_ids(self) -> set[int]:
+        """Of its hooks on the optimizer's step."""
+        return {handle.id for handle in self._handles}
+
+    def listens_to(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether its topology follows this optimizer."""
+        return bool(self._optimizers) and self._optimizers[0] is optimizer
+
+    @property
     def connections(self) -> int:
         return sum(layer.topology.nnz for layer in self.layers.values())
 

@@ -10,7 +10,7 @@ from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.ops import MAX_LAYERS, Chain, apply_chain
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Identity: "identity"}
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Stretch:
@@ -88,7 +88,7 @@ class SparseSequential(nn.Sequential):
         cached = self.__dict__.get("_cached_stretches")
         if cached is not None and cached[0] == children:
             return cached[1], cached[2]
-        hooks = [vars(child)[name] for child in children for name in _HOOKS]
+        hooks = [vars(child)[name] for child in children for name in MODULE_HOOKS]
         parts: list[Any] = []
         stretch: Stretch | None = None
         for child in children:

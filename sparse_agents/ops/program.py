@@ -33,7 +33,10 @@ class Operation(ctypes.Structure):
         operation = cls()
         operation.kind = cls.KIND
         operation.alive = []
+        known = {field[0] for field in cls._fields_}
         for name, value in fields.items():
+            if name not in known:
+                raise TypeError(f"{cls.__name__} has no field {name!r}.")
             setattr(operation, name, operation._keep(value))
         return operation
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,32 +15,39 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.sac.policies import Actor as SACActor
 from stable_baselines3.td3.policies import Actor as TD3Actor
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
+from sparse_agents.control import TopologyController
+from sparse_agents.nn import sparse_layers
+from sparse_agents.ops import MAX_LAYERS
 from sparse_agents.ops.library import library
 from sparse_agents.ops.program import MAX_CRITICS
 from sparse_agents.policies import CLASSES, SparsePolicyMixin
 from sparse_agents.training.networks import stretch_of
 from sparse_agents.training.optimizers import why_not as why_not_optimizer
-from sparse_agents.training.signature import has_tensor_hooks, module_hooks
+from sparse_agents.training.signature import ARRAYS, has_gradient_hooks, module_hooks
 
-HOOKS_OF_A_CONTROLLER = 2
-
-
-Optimizers = Mapping[str, tuple[torch.optim.Optimizer | None, int]]
+Networks = Mapping[str, nn.Module]
+Optimizers = Mapping[str, torch.optim.Optimizer]
 
 
-def why_not(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optimizers: Optimizers) -> str | None:
+def why_not(
+    model: OffPolicyAlgorithm, networks: Networks, optimizers: Optimizers, own_hooks: Sequence[RemovableHandle]
+) -> str | None:
     """What keeps an agent from being trained by a native step, or None.
 
     Args:
         model: the agent.
         networks: those that its update runs, by name.
-        optimizers: with the number of hooks on each one's step that are accounted for.
+        optimizers: of them, and others.
+        own_hooks: of the algorithm, on the optimizers' steps.
     """
-    return next((reason for reason in _reasons(model, networks, optimizers)), None)
+    return next((reason for reason in _reasons(model, networks, optimizers, own_hooks)), None)
 
 
-def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optimizers: Optimizers) -> Iterator[str]:
+def _reasons(
+    model: OffPolicyAlgorithm, networks: Networks, optimizers: Optimizers, own_hooks: Sequence[RemovableHandle]
+) -> Iterator[str]:
     if library() is None:
         yield "there are no kernels"
     if model.device.type != "cpu":
@@ -54,34 +61,51 @@ def _reasons(model: OffPolicyAlgorithm, networks: Mapping[str, nn.Module], optim
     yield from _about_observations(model)
     yield from _about_replay(model)
     yield from _about_networks(model, networks)
-    for name, (optimizer, hooks) in optimizers.items():
-        assert optimizer is not None
-        reason = why_not_optimizer(optimizer, hooks)
+    dtype = next(policy.parameters()).dtype
+    controllers: Mapping[str, TopologyController] = policy.topology_controllers  # type: ignore[assignment]
+    known = {handle.id for handle in own_hooks}.union(*(controller.hook_ids for controller in controllers.values()))
+    for name, optimizer in optimizers.items():
+        reason = why_not_optimizer(optimizer, known, dtype)
         if reason:
             yield f"{reason}, the {name}'s"
-    for name, controller in policy.topology_controllers.items():
-        if controller.rule.every_step:  # type: ignore[union-attr]
+    for name, controller in controllers.items():
+        if not controller.listens_to(optimizers[name]):
+            yield f"the {name}'s optimizer is another than its topology follows (attach its controller to it)"
+        if controller.rule.every_step:
             yield f"the {name}'s topology rule works at every step"
+    if vars(model).get("target_update_interval", 1) != 1:
+        yield "its targets are not averaged at every step"
 
 
 def _about_networks(model: Any, networks: Mapping[str, nn.Module]) -> Iterator[str]:
     for name, network in networks.items():
         stretch = stretch_of(network)
-        if stretch is None:
+        if not sparse_layers(network):
+            yield f"{name} has no sparse layer"
+        elif stretch is None:
             yield f"{name} is more than linear layers with ReLU or tanh"
         elif stretch.chain().partial is not None:
             yield f"connections of {name} rest"
+        elif len(stretch.layers) == MAX_LAYERS:
+            yield f"{name} has {MAX_LAYERS} layers or more"
+    for name, target in model.policy.targets().items():
+        online, averaged = (sparse_layers(getattr(model.policy, which)).values() for which in (name, target))
+        if any(one.topology is not other.topology for one, other in zip(online, averaged, strict=True)):
+            yield f"the {target.replace('_', ' ')} has connections of its own"
     for network in (model.actor, model.critic, model.critic_target):
         if type(network) not in (TD3Actor, SACActor, ContinuousCritic):
             yield f"its {type(network).__name__} may do more than Stable-Baselines3's"
     parameters = list(model.policy.parameters())
-    if any(module_hooks(model.policy)) or has_tensor_hooks(parameters):
+    layers = sparse_layers(model.policy).values()
+    if any(module_hooks(model.policy)) or has_gradient_hooks(parameters, layers):
         yield "there are hooks on its modules or parameters"
     if len(model.critic.q_networks) > MAX_CRITICS:
         yield f"it has more than {MAX_CRITICS} critics"
     kinds = {parameter.dtype for parameter in parameters}
     if len(kinds) > 1:
         yield f"its parameters are of several types, {', '.join(map(str, kinds))}"
+    if not all(parameter.is_contiguous() for parameter in parameters):
+        yield "some of its parameters do not lie in one piece"
 
 
 def _about_observations(model: OffPolicyAlgorithm) -> Iterator[str]:
@@ -97,6 +121,11 @@ def _about_replay(model: OffPolicyAlgorithm) -> Iterator[str]:
     if type(buffer) not in (ReplayBuffer, NStepReplayBuffer):
         yield f"its replay buffer is a {type(buffer).__name__}"
         return
-    for name in ("observations", "actions"):
-        if vars(buffer)[name].dtype not in (np.float32, np.float64):
-            yield f"{name} are {vars(buffer)[name].dtype}"
+    for name in ARRAYS:
+        array = vars(buffer).get(name)
+        if array is None:
+            continue
+        if array.dtype not in (np.float32, np.float64):
+            yield f"{name} are {array.dtype}"
+        elif not array.flags.c_contiguous:
+            yield f"{name} do not lie in one piece"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from sparse_agents.control import TopologyController
 from sparse_agents.policies import SparsePolicyMixin
-from sparse_agents.training.eligibility import HOOKS_OF_A_CONTROLLER, why_not
+from sparse_agents.training.eligibility import why_not
 from sparse_agents.training.optimizers import has_begun
-from sparse_agents.training.signature import Signature
+from sparse_agents.training.signature import Signature, optimizers_of
 
 COUNTED_ALREADY = ("train/n_updates", "train/learning_rate")
 
@@ -37,10 +39,17 @@ class TrainsNatively(OffPolicyAlgorithm):
     everything where :meth:`why_not_native` gives a reason.
     """
 
-    hooks_of_its_own: ClassVar[Mapping[str, int]] = {}
-    """On the optimizers' steps, by network, that are nobody's but the algorithm's."""
     _compiled: Compiled | None = None
-    _told = False
+    _told: str | None = None
+    _own_hooks: Sequence[RemovableHandle] = ()
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._own_hooks = self.listen()
+
+    def listen(self) -> Sequence[RemovableHandle]:
+        """Register the algorithm's own hooks on its optimizers' steps."""
+        return ()
 
     def networks_trained(self) -> Mapping[str, nn.Module]:
         """What an update runs, by name."""
@@ -66,9 +75,8 @@ class TrainsNatively(OffPolicyAlgorithm):
         policy = self.policy
         if not isinstance(policy, SparsePolicyMixin):
             return f"{type(policy).__name__} is not sparse"
-        hooks = {name: HOOKS_OF_A_CONTROLLER + self.hooks_of_its_own.get(name, 0) for name in policy.optimizers()}
-        optimizers = {**policy.optimizers(), **self.other_optimizers()}
-        return why_not(self, self.networks_trained(), {name: (o, hooks.get(name, 0)) for name, o in optimizers.items()})
+        optimizers = {**optimizers_of(policy), **self.other_optimizers()}
+        return why_not(self, self.networks_trained(), optimizers, self._own_hooks)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         compiled = self._current(batch_size)
@@ -101,10 +109,12 @@ class TrainsNatively(OffPolicyAlgorithm):
             for controller in controllers:
                 controller.advance()
             return losses
+        values = self.logger.name_to_value
+        before = dict(values)
         super().train(1, batch_size)
         compiled.step = None  # tensors may lie elsewhere
-        values = self.logger.name_to_value
-        return {name: values[name] for name in values if name.startswith("train/") and name not in COUNTED_ALREADY}
+        logged = [name for name in values if name.startswith("train/") and name not in COUNTED_ALREADY]
+        return {name: values[name] for name in logged if values[name] is not before.get(name)}
 
     def _current(self, batch_size: int) -> Compiled:
         """The step for the tensors as they lie now, made anew where they have moved."""
@@ -112,9 +122,9 @@ class TrainsNatively(OffPolicyAlgorithm):
         if compiled is None or not compiled.fits(self, batch_size):
             compiled = self._compiled = Compiled(self, batch_size, self.other_optimizers())
             reason = compiled.reason = self.why_not_native()
-            if reason is not None and not self._told:
-                self._told = True
-                self.logger.log(f"Training by Stable-Baselines3's own step, not the native one: {reason}.")
+            if reason is not None and reason != self._told:
+                self._told = reason
+                warnings.warn(f"Training by Stable-Baselines3's own step, not the native one: {reason}.", stacklevel=3)
             if reason is None and all(map(has_begun, compiled.optimizers.values())):
                 compiled.step = self.native_step(batch_size)
                 compiled.step.configure()
@@ -126,11 +136,16 @@ class TrainsNatively(OffPolicyAlgorithm):
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        """A step is good for the tensors it was compiled for, not for those of a copy."""
-        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+        """A step is good for the tensors it was compiled for, and copied optimizers leave their hooks behind."""
+        return {name: value for name, value in vars(self).items() if name not in ("_compiled", "_own_hooks")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if "policy" in state:
+            self._own_hooks = self.listen()
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_compiled", "_told"]
+        return [*super()._excluded_save_params(), "_compiled", "_told", "_own_hooks"]
 
 
 class Compiled:
@@ -144,11 +159,10 @@ class Compiled:
     def __init__(self, model: OffPolicyAlgorithm, batch_size: int, others: Mapping[str, torch.optim.Optimizer]) -> None:
         self.step: GradientStep | None = None
         self.reason: str | None = None
-        self._signature = Signature(model, others)
+        self._signature = Signature(model, others, batch_size)
         self.optimizers = self._signature.optimizers
-        self._then = self._signature.now(model, batch_size)
 
     def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether everything lies there still."""
         known = self.step is not None or self.reason is not None
-        return known and self._then == self._signature.now(model, batch_size)
+        return known and self._signature.holds(model, batch_size)

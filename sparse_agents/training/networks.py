@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -137,8 +138,13 @@ class Room:
     """
 
     def __init__(self, networks: Iterable[Network], batch: int) -> None:
-        sizes = {network: network.workspace_size(batch) for network in networks}
-        self._memory = torch.empty(max(sizes.values()), dtype=next(iter(sizes)).dtype)
+        self._networks, self._batch = list(networks), batch
+
+    @cached_property
+    def _memory(self) -> Tensor:
+        """Not before a pass asks: some bring their own."""
+        size = max(network.workspace_size(self._batch) for network in self._networks)
+        return torch.empty(size, dtype=self._networks[0].dtype)
 
     def of(self, network: Network, batch: int) -> Tensor:
         """A network's part of it."""

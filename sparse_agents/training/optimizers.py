@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 from torch import Tensor
@@ -33,8 +33,14 @@ def adam_step(optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tenso
     return operation
 
 
-def why_not(optimizer: torch.optim.Optimizer, hooks: int) -> str | None:
-    """What keeps an optimizer from being one of :func:`adam_step`'s; ``hooks``: on its step, that are accounted for."""
+def why_not(optimizer: torch.optim.Optimizer, known_hooks: Set[int], dtype: torch.dtype) -> str | None:
+    """What keeps an optimizer from being one of :func:`adam_step`'s.
+
+    Args:
+        optimizer: to look at.
+        known_hooks: ids of those on its step that are accounted for.
+        dtype: of the networks.
+    """
     name = type(optimizer).__name__
     if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
         return f"{name} is neither Adam nor AdamW"
@@ -48,10 +54,15 @@ def why_not(optimizer: torch.optim.Optimizer, hooks: int) -> str | None:
         return f"{name}'s settings are tensors"
     if any(not p.requires_grad for p in group["params"]):
         return f"{name} has frozen parameters"
-    if any(not _like(p, optimizer.state[p]) for p in group["params"] if p in optimizer.state):
+    if any(p.dtype != dtype for p in group["params"]):
+        return f"{name} has parameters of another type than {dtype}"
+    states = {p: optimizer.state[p] for p in group["params"] if p in optimizer.state}
+    if any(not _like(p, state) for p, state in states.items()):
         return f"{name}'s moments are not as its parameters"
-    found = len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
-    return f"{name}'s step has hooks" if found > hooks else None
+    if any(state["step"].dtype != torch.float32 for state in states.values() if "step" in state):
+        return f"{name} does not count its steps in float32"
+    found = {*optimizer._optimizer_step_pre_hooks, *optimizer._optimizer_step_post_hooks}
+    return f"{name}'s step has hooks" if found - known_hooks else None
 
 
 def _like(parameter: Tensor, state: Mapping[str, Tensor]) -> bool:

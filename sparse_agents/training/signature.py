@@ -1,19 +1,21 @@
-"""What a compiled step relies on, in a form that is compared before each call of ``train()``."""
+"""What a compiled step relies on, compared before each call of ``train()``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import is_
 from typing import Any
 
 import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import Tensor, nn
 
-from sparse_agents.nn import sparse_layers
+from sparse_agents.nn import SparseLayer, sparse_layers
+from sparse_agents.nn.sequential import MODULE_HOOKS
 from sparse_agents.policies import SparsePolicyMixin
 
-MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 COMPILED = (
     "betas", "eps", "weight_decay", "amsgrad", "maximize", "differentiable", "capturable", "decoupled_weight_decay",
 )  # fmt: skip
@@ -21,45 +23,73 @@ COMPILED = (
 
 
 class Signature:
-    """Of an agent: where its tensors lie and who looks on.
+    """Of an agent: which objects there are, where tensors lie, who looks on.
+
+    Objects are kept, so that none that comes later is taken for one that has gone.
 
     Args:
         model: the agent.
         others: optimizers beside those of its policy.
+        batch_size: of the step.
     """
 
-    def __init__(self, model: OffPolicyAlgorithm, others: Mapping[str, torch.optim.Optimizer]) -> None:
+    def __init__(self, model: OffPolicyAlgorithm, others: Mapping[str, torch.optim.Optimizer], batch_size: int) -> None:
         policy = model.policy
         assert isinstance(policy, SparsePolicyMixin)
         self.optimizers = {**optimizers_of(policy), **others}
-        stepped = [p for o in self.optimizers.values() for group in o.param_groups for p in group["params"]]
-        self._parameters: list[Tensor] = list(dict.fromkeys([*policy.parameters(), *stepped]))
-        layers = sparse_layers(policy).values()
-        self._topologies = list({layer.topology: None for layer in layers})
-        self._layers = [vars(layer) for layer in layers]
+        self._modules = [vars(module) for module in policy.modules()]
         self._hooks = list(module_hooks(policy))
+        self._layers = list(sparse_layers(policy).values())
+        self._topologies = list({layer.topology: None for layer in self._layers})
+        self._objects = list(self._objects_of(model))
+        self._values = list(self._values_of(batch_size))
+        self._settings = self._settings_of(model)
 
-    def now(self, model: Any, batch_size: int) -> tuple[Any, ...]:
-        """At every call of ``train()``, so only what can have changed between two."""
-        buffer = vars(model.replay_buffer)
-        policy, optimizers = model.policy, self.optimizers.values()
-        states = [o.state.get(p, {}) for o in optimizers for p in o.param_groups[0]["params"]]
-        return (
-            batch_size,
-            id(policy),
-            id(model._vec_normalize_env),
-            id(buffer),
-            *[id(buffer.get(name)) for name in ARRAYS],
-            *[id(o) for o in (*optimizers_of(policy).values(), vars(model).get("ent_coef_optimizer"))],
-            *[parameter.data_ptr() for parameter in self._parameters],
-            *[parameter.requires_grad for parameter in self._parameters],
-            *[id(state.get(name)) for state in states for name in ("exp_avg", "exp_avg_sq")],
-            *[id(topology.edges) for topology in self._topologies],
-            *[layer.get("backend") for layer in self._layers],
-            *[o.param_groups[0].get(name) for o in optimizers for name in COMPILED],
-            *[len(o._optimizer_step_pre_hooks) + len(o._optimizer_step_post_hooks) for o in optimizers],
-            any(self._hooks) or has_tensor_hooks(self._parameters),
-        )
+    def holds(self, model: Any, batch_size: int) -> bool:
+        """Whether all is as it was."""
+        objects = list(self._objects_of(model))
+        same = len(objects) == len(self._objects) and all(map(is_, objects, self._objects))
+        return same and self._settings == self._settings_of(model) and self._values == list(self._values_of(batch_size))
+
+    def _objects_of(self, model: Any) -> Iterator[object]:
+        yield from (model.policy, model._vec_normalize_env, model.replay_buffer)
+        buffer, settings = vars(model.replay_buffer), vars(model)
+        yield from (buffer.get(name) for name in ARRAYS)
+        yield from (settings.get("ent_coef_optimizer"), settings.get("log_ent_coef"))
+        yield from optimizers_of(model.policy).values()
+        for module in self._modules:
+            yield from module["_modules"].values()
+            yield from module["_parameters"].values()
+        for optimizer in self.optimizers.values():
+            for parameter in stepped(optimizer):
+                state = optimizer.state.get(parameter, {})
+                yield parameter
+                yield from (state.get(name) for name in MOMENTS)
+        yield from (topology.edges for topology in self._topologies)
+
+    def _values_of(self, batch_size: int) -> Iterator[object]:
+        """Of what was there to begin with; objects that have changed are noticed as such."""
+        yield batch_size
+        for thing in self._objects:
+            if isinstance(thing, Tensor):
+                yield thing.data_ptr()
+                yield thing.requires_grad
+        for optimizer in self.optimizers.values():
+            yield from (group.get(name) for group in optimizer.param_groups for name in COMPILED)
+            yield tuple(optimizer._optimizer_step_pre_hooks)
+            yield tuple(optimizer._optimizer_step_post_hooks)
+        yield from (vars(layer).get("backend") for layer in self._layers)
+        yield any(self._hooks)
+        parameters = [p for module in self._modules for p in module["_parameters"].values() if p is not None]
+        yield has_gradient_hooks(parameters, self._layers)
+
+    def _settings_of(self, model: Any) -> object:
+        return vars(model).get("target_update_interval")
+
+
+def stepped(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """The parameters that it trains."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def optimizers_of(policy: SparsePolicyMixin) -> dict[str, torch.optim.Optimizer]:
@@ -73,6 +103,10 @@ def module_hooks(module: nn.Module) -> Iterator[Mapping[int, Any]]:
         yield from (vars(part)[name] for name in MODULE_HOOKS)
 
 
-def has_tensor_hooks(parameters: list[Tensor]) -> bool:
-    """Whether somebody changes the gradient of one. Who looks at it afterwards is a topology rule."""
-    return any(parameter._backward_hooks for parameter in parameters)
+def has_gradient_hooks(parameters: Iterable[Tensor], layers: Iterable[SparseLayer]) -> bool:
+    """Whether somebody looks at gradients, or changes them, besides topology rules."""
+    before = after = 0
+    for parameter in parameters:
+        before += bool(parameter._backward_hooks)
+        after += len(parameter._post_accumulate_grad_hooks or ())
+    return before > 0 or after > sum(layer.probe.armed for layer in layers)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from twins import POLICY, REWIRING, agents, assert_native, difference, seed, train_both
+from sb3_helpers import Noise
+from stable_baselines3.common.logger import Logger
+from twins import POLICY, REWIRING, agents, assert_native, difference, fill_all, seed, train_both
 
 from sparse_agents import DSSAC
 
@@ -94,7 +96,8 @@ def test_losses_and_counts_are_logged_as_ever(any_extractor: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"), [({"use_sde": True}, "gSDE"), ({"policy": {**POLICY, "net_arch": []}}, "actor is more")]
+    ("settings", "says"),
+    [({"use_sde": True}, "gSDE"), ({"policy": {**POLICY, "net_arch": []}}, "actor has no sparse layer")],
 )
 def test_what_is_not_eligible(settings: dict[str, Any], says: str) -> None:
     model, _ = agents(DSSAC, **settings)
@@ -113,6 +116,66 @@ def test_changed_optimizers_and_a_replaced_coefficient_are_noticed(any_extractor
     train_both(native, plain, 4)
     assert_native(native)
     assert difference(native, plain) < 1e-10
+
+
+@pytest.mark.parametrize("interval", [3, 1000])
+def test_copies_of_agents_copy_their_targets(interval: int) -> None:
+    """torch copies optimizers without their hooks, one of which chooses when."""
+    kwargs = {**POLICY, "topology_kwargs": REWIRING}
+    model = DSSAC(
+        "SparseMlpPolicy", Noise(), buffer_size=700, seed=0, target_copy_interval=interval, policy_kwargs=kwargs
+    )
+    fill_all(model)
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    seed(0)
+    model.train(4, 32)
+    again = copy.deepcopy(model)
+    for one in (model, again):
+        seed(1)
+        one.train(40, 32)
+        assert one.why_not_native() is None
+    assert difference(model, again) == 0
+
+
+def _another_coefficient(model: Any) -> None:
+    model.log_ent_coef = torch.full_like(model.log_ent_coef, -2.0).requires_grad_()
+    model.ent_coef_optimizer = torch.optim.Adam([model.log_ent_coef], lr=1e-3)
+
+
+def _less_frequent_targets(model: Any) -> None:
+    model.target_update_interval = 3
+
+
+@pytest.mark.parametrize("change", [_another_coefficient, _less_frequent_targets])
+def test_what_is_changed_in_the_middle_is_noticed(change: Any, any_extractor: None) -> None:
+    native, plain = agents(DSSAC, double=True, policy={"topology": "static"}, ent_coef="auto")
+    train_both(native, plain, 4)
+    for model in (native, plain):
+        change(model)
+    train_both(native, plain, 6, per_call=6)
+    assert difference(native, plain) < 1e-10
+
+
+def test_a_coefficient_of_another_type_never_reaches_the_kernels() -> None:
+    model, _ = agents(DSSAC, ent_coef="auto")
+    model.log_ent_coef = torch.tensor([-2.0], dtype=torch.float64, requires_grad=True)
+    model.ent_coef_optimizer = torch.optim.Adam([model.log_ent_coef], lr=1e-3)
+    assert "parameters of another type than torch.float32, the entropy coefficient's" in model.why_not_native()
+    model.train(4, 32)
+    assert model.log_ent_coef.dtype == torch.float64
+
+
+def test_steps_of_another_type_never_reach_the_kernels() -> None:
+    model, _ = agents(DSSAC, ent_coef="auto")
+    model.train(1, 32)
+    for state in model.critic.optimizer.state.values():
+        state["step"] = state["step"].double()
+    assert "does not count its steps in float32" in model.why_not_native()
+
+
+def test_an_actor_that_is_too_deep_with_its_heads_is_named() -> None:
+    model, _ = agents(DSSAC, policy={"net_arch": {"pi": [8] * 64, "qf": [24, 24]}, "sparsity": 0.3})
+    assert "actor has 64 layers or more" in model.why_not_native()
 
 
 @pytest.mark.parametrize("head", ["mu", "log_std"])

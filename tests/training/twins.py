@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -11,6 +14,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from sparse_agents import DSTD3
+from sparse_agents.training import SACStep, TD3Step
 from sparse_agents.training.natively import TrainsNatively
 
 POLICY: dict[str, Any] = {"net_arch": [24, 24], "sparsity": 0.7, "distribution": "erk", "weight_init": "scaled"}
@@ -63,10 +67,32 @@ def seed(number: int) -> None:
     np.random.seed(number)  # noqa: NPY002
 
 
+@contextmanager
+def counting() -> Iterator[list[int]]:
+    """The numbers of the updates that are native ones."""
+    ran: list[int] = []
+
+    def counted(run: Any) -> Any:
+        def wrapper(step: Any, number: int) -> Any:
+            ran.append(number)
+            return run(step, number)
+
+        return wrapper
+
+    with (
+        mock.patch.object(TD3Step, "run", counted(TD3Step.run)),
+        mock.patch.object(SACStep, "run", counted(SACStep.run)),
+    ):
+        yield ran
+
+
 def train_both(native: Any, plain: Any, updates: int, per_call: int = 1) -> None:
+    """Half of the first one's updates, or more, are native; the others are those that a topology rule looks at."""
     seed(1)
-    for _ in range(0, updates, per_call):
-        native.train(per_call, 32)
+    with counting() as ran:
+        for _ in range(0, updates, per_call):
+            native.train(per_call, 32)
+    assert native.why_not_native() is not None or 2 * len(ran) >= updates - 2
     drawn = (torch.rand(1), np.random.rand())  # noqa: NPY002
     seed(1)
     for _ in range(0, updates, per_call):
