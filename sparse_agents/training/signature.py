@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -15,7 +15,6 @@ from sparse_agents.nn.sequential import MODULE_HOOKS
 from sparse_agents.policies import SparsePolicyMixin
 
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 COMPILED = (
     "betas", "eps", "weight_decay", "amsgrad", "maximize", "differentiable", "capturable", "decoupled_weight_decay",
 )  # fmt: skip
@@ -25,7 +24,8 @@ COMPILED = (
 class Signature:
     """Of an agent: which objects there are, where tensors lie, who looks on.
 
-    Objects are kept, so that none that comes later is taken for one that has gone.
+    Objects are kept, so that none that comes later is taken for one that has gone. Every call of ``train()`` asks, so
+    what is gone through is listed beforehand: a thing that is put into another's place is noticed there.
 
     Args:
         model: the agent.
@@ -37,59 +37,60 @@ class Signature:
         policy = model.policy
         assert isinstance(policy, SparsePolicyMixin)
         self.optimizers = {**optimizers_of(policy), **others}
-        self._modules = [vars(module) for module in policy.modules()]
+        modules = [vars(module) for module in policy.modules()]
+        self._contents: list[Mapping[Any, object]] = [
+            module[kind] for module in modules for kind in ("_modules", "_parameters") if module[kind]
+        ]
+        for optimizer in self.optimizers.values():
+            self._contents += [optimizer.state, *optimizer.state.values()]
         self._hooks = list(module_hooks(policy))
         self._layers = list(sparse_layers(policy).values())
         self._topologies = list({layer.topology: None for layer in self._layers})
-        self._objects = list(self._objects_of(model))
-        self._values = list(self._values_of(batch_size))
-        self._settings = self._settings_of(model)
+        self._objects = self._objects_of(model)
+        self._tensors = [thing for thing in self._objects if isinstance(thing, Tensor)]
+        self._parameters = list(dict.fromkeys(one for one in self._tensors if isinstance(one, nn.Parameter)))
+        self._values = self._values_of(model, batch_size)
 
-    def holds(self, model: Any, batch_size: int) -> bool:
+    def holds(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether all is as it was."""
-        objects = list(self._objects_of(model))
+        objects = self._objects_of(model)
         same = len(objects) == len(self._objects) and all(map(is_, objects, self._objects))
-        return same and self._settings == self._settings_of(model) and self._values == list(self._values_of(batch_size))
+        return same and self._values == self._values_of(model, batch_size)
 
-    def _objects_of(self, model: Any) -> Iterator[object]:
-        yield from (model.policy, model._vec_normalize_env, model.replay_buffer)
+    def _objects_of(self, model: Any) -> list[object]:
+        """Compared by identity."""
         buffer, settings = vars(model.replay_buffer), vars(model)
-        yield from (buffer.get(name) for name in ARRAYS)
-        yield from (settings.get("ent_coef_optimizer"), settings.get("log_ent_coef"))
-        yield from optimizers_of(model.policy).values()
-        for module in self._modules:
-            yield from module["_modules"].values()
-            yield from module["_parameters"].values()
+        found = [
+            model.policy,
+            model._vec_normalize_env,
+            model.replay_buffer,
+            settings.get("ent_coef_optimizer"),
+            settings.get("log_ent_coef"),
+            *map(buffer.get, ARRAYS),
+            *optimizers_of(model.policy).values(),
+            *[topology.edges for topology in self._topologies],
+        ]
+        for contents in self._contents:
+            found += contents.values()
         for optimizer in self.optimizers.values():
-            for parameter in stepped(optimizer):
-                state = optimizer.state.get(parameter, {})
-                yield parameter
-                yield from (state.get(name) for name in MOMENTS)
-        yield from (topology.edges for topology in self._topologies)
+            for group in optimizer.param_groups:
+                found += group["params"]
+        return found
 
-    def _values_of(self, batch_size: int) -> Iterator[object]:
-        """Of what was there to begin with; objects that have changed are noticed as such."""
-        yield batch_size
-        for thing in self._objects:
-            if isinstance(thing, Tensor):
-                yield thing.data_ptr()
-                yield thing.requires_grad
-        for optimizer in self.optimizers.values():
-            yield from (group.get(name) for group in optimizer.param_groups for name in COMPILED)
-            yield tuple(optimizer._optimizer_step_pre_hooks)
-            yield tuple(optimizer._optimizer_step_post_hooks)
-        yield from (vars(layer).get("backend") for layer in self._layers)
-        yield any(self._hooks)
-        parameters = [p for module in self._modules for p in module["_parameters"].values() if p is not None]
-        yield has_gradient_hooks(parameters, self._layers)
-
-    def _settings_of(self, model: Any) -> object:
-        return vars(model).get("target_update_interval")
-
-
-def stepped(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """The parameters that it trains."""
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    def _values_of(self, model: Any, batch_size: int) -> tuple[object, ...]:
+        """Compared by value, where the objects are the same."""
+        groups = [(optimizer, group) for optimizer in self.optimizers.values() for group in optimizer.param_groups]
+        return (
+            batch_size,
+            vars(model).get("target_update_interval"),
+            [tensor.data_ptr() for tensor in self._tensors],
+            [parameter.requires_grad for parameter in self._parameters],
+            [group.get(name) for _, group in groups for name in COMPILED],
+            [(*o._optimizer_step_pre_hooks, *o._optimizer_step_post_hooks) for o, _ in groups],
+            [vars(layer).get("backend") for layer in self._layers],
+            any(self._hooks),
+            has_gradient_hooks(self._parameters, self._layers),
+        )
 
 
 def optimizers_of(policy: SparsePolicyMixin) -> dict[str, torch.optim.Optimizer]:
@@ -103,10 +104,9 @@ def module_hooks(module: nn.Module) -> Iterator[Mapping[int, Any]]:
         yield from (vars(part)[name] for name in MODULE_HOOKS)
 
 
-def has_gradient_hooks(parameters: Iterable[Tensor], layers: Iterable[SparseLayer]) -> bool:
+def has_gradient_hooks(parameters: Sequence[Tensor], layers: Iterable[SparseLayer]) -> bool:
     """Whether somebody looks at gradients, or changes them, besides topology rules."""
-    before = after = 0
-    for parameter in parameters:
-        before += bool(parameter._backward_hooks)
-        after += len(parameter._post_accumulate_grad_hooks or ())
-    return before > 0 or after > sum(layer.probe.armed for layer in layers)
+    if any(parameter._backward_hooks for parameter in parameters):
+        return True
+    afterwards = sum(len(parameter._post_accumulate_grad_hooks or ()) for parameter in parameters)
+    return afterwards > sum(layer.probe.armed for layer in layers)
