@@ -36,12 +36,14 @@ class Crossover:
 def crossovers(widths: Sequence[int] = WIDTHS, batches: Sequence[int] = BATCHES) -> Iterator[Crossover]:
     """By bisection, for every instruction set there is: three layers, activations between, forward and backward."""
     best = supported_isas()[0]
-    for isa in supported_isas():
-        select_isa(isa)
-        for batch in batches:
-            for width in widths:
-                yield Crossover(isa, batch, width, _crossover(width, batch))
-    select_isa(best)
+    try:
+        for isa in supported_isas():
+            select_isa(isa)
+            for batch in batches:
+                for width in widths:
+                    yield Crossover(isa, batch, width, _crossover(width, batch))
+    finally:
+        select_isa(best)
 
 
 def _crossover(width: int, batch: int) -> float:

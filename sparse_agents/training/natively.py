@@ -37,6 +37,9 @@ class TrainsNatively(OffPolicyAlgorithm):
     The same update as Stable-Baselines3's own: same minibatches, same noise, and the optimizers' state stays theirs.
     Steps at which a topology rule looks at gradients or rewires go through Stable-Baselines3's ``train()``, and so does
     everything where :meth:`why_not_native` gives a reason.
+
+    What parameters have in ``.grad`` afterwards is what their optimizer took: critics' without the actor's loss, and of
+    SAC's two output layers that of the last step by Stable-Baselines3.
     """
 
     _compiled: Compiled | None = None
