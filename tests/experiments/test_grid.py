@@ -41,16 +41,23 @@ def test_rows_come_in_the_order_of_the_jobs(tmp_path: Path) -> None:
     assert str(os.getpid()) not in {r["process"] for r in rows}
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+def table(tmp_path: Path) -> Path:
+    """As a run leaves it."""
     path = tmp_path / "t.csv"
-    first = run_grid(JOBS, length, path, ["length", "process"])
-    assert run_grid(JOBS, never, path, ["length", "process"]) == first
+    rows = [f"{job['name']},{job['seed']},{len(job['name']) + job['seed']},1" for job in JOBS]
+    path.write_text("\n".join(["name,seed,length,process", *rows]) + "\n")
+    return path
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    rows = run_grid(JOBS, never, path, ["length", "process"])
+    assert [row["length"] for row in rows] == ["3", "4", "3", "4"]
     assert len(run_grid(JOBS[:1], never, path, ["length", "process"])) == 1
 
 
 def test_a_line_cut_short_is_run_again(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    run_grid(JOBS, length, path, ["length", "process"])
+    path = table(tmp_path)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:3]) + lines[3][:5])
     assert len(run_grid(JOBS, length, path, ["length", "process"])) == 4

@@ -74,6 +74,7 @@ def test_curves_and_their_summaries(tmp_path: Path) -> None:
         History.of(RunFolder(tmp_path / "none", "Pendulum-v1"))
 
 
+@pytest.mark.slow
 def test_runs_are_made_once_prolonged_and_failures_named(tmp_path: Path) -> None:
     first = command(tmp_path / "a", 300)
     assert first.run_folder() is None
