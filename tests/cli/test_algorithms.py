@@ -72,6 +72,7 @@ def test_masks_are_respected_when_evaluating(tmp_path: Path) -> None:
         assert history["results"].tolist() == [[9.0], [9.0]]
 
 
+@pytest.mark.slow
 def test_processes_know_the_packages_and_leave_ctrl_c_to_the_run(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import gymnasium as gym\ngym.register('Mine-v0', 'gymnasium.envs.classic_control:CartPoleEnv', "
@@ -101,6 +102,7 @@ def test_processes_know_the_packages_and_leave_ctrl_c_to_the_run(tmp_path: Path)
     assert f"at step {reached}" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_prolonged_run_stays_prolonged_and_its_episodes_are_counted_once(tmp_path: Path) -> None:
     run = ["--algo", "td3", "--env", "Pendulum-v1", "-n", "500", "--eval-freq", "-1", "--save-freq", "300",
            "-params", "learning_starts:450"]  # fmt: skip
@@ -121,6 +123,7 @@ def test_a_prolonged_run_stays_prolonged_and_its_episodes_are_counted_once(tmp_p
     assert "--sparsity 0.5: the run has None" in refused.stderr
 
 
+@pytest.mark.slow
 def test_normalised_observations_go_with_the_agent(tmp_path: Path) -> None:
     settings = ["--hyperparams", "normalize:True", "gamma:0.9", "n_steps:64", "batch_size:32"]
     run = ["--algo", "ppo", "--env", "Pendulum-v1", "-n", "256", "--eval-freq", "64", "--save-freq", "64", *settings]

@@ -257,7 +257,7 @@ def test_a_rule_of_ones_own_in_a_file_of_ones_own(tmp_path: Path) -> None:
     assert "Resuming" in resumed.stdout
 
 
-@pytest.mark.parametrize("algo", ["td3", "ds_td3"])
+@pytest.mark.parametrize("algo", [pytest.param("td3", marks=pytest.mark.slow), "ds_td3"])
 def test_the_length_of_the_run_is_the_end_of_pruning_and_annealing(algo: str, tmp_path: Path) -> None:
     short = ["--env", "Pendulum-v1", "-n", "200", "--save-freq", "-1", "--eval-freq", "-1", *SHORT]
     done = run("train", "--algo", algo, *short, "--topology", "gmp", "--update-interval", "10", cwd=tmp_path)

@@ -53,7 +53,7 @@ def test_aliases_by_gym_packages(tmp_path: Path) -> None:
     run(["-m", "rl_zoo3.train", "--algo", "ppo", "-c", "ppo.yml", "--gym-packages", "sparse_agents", *SHORT], tmp_path)
 
 
-@pytest.mark.parametrize("algo", ["ds_td3", "ds_sac"])
+@pytest.mark.parametrize("algo", ["ds_td3", pytest.param("ds_sac", marks=pytest.mark.slow)])
 def test_the_robust_recipe_by_name(algo: str, tmp_path: Path) -> None:
     script = str(ROOT / "scripts" / "zoo.py")
     small = ["learning_starts:100", "policy_kwargs:dict(net_arch=[16])"]
@@ -66,7 +66,7 @@ def test_the_robust_recipe_by_name(algo: str, tmp_path: Path) -> None:
     assert "for ds_td3 and ds_sac" in refused.stderr
 
 
-@pytest.mark.parametrize("algo", ["ds_td3", "ds_sac"])
+@pytest.mark.parametrize("algo", [pytest.param("ds_td3", marks=pytest.mark.slow), "ds_sac"])
 def test_our_algorithms_by_name(algo: str, tmp_path: Path) -> None:
     script = str(ROOT / "scripts" / "zoo.py")
     out = run([script, "train", "--algo", algo, "--hyperparams", "learning_starts:100", *SHORT], tmp_path)
@@ -75,7 +75,7 @@ def test_our_algorithms_by_name(algo: str, tmp_path: Path) -> None:
     assert "sparsity" in out
 
 
-@pytest.mark.parametrize("more", [[], ["normalize:True"]])
+@pytest.mark.parametrize("more", [pytest.param([], marks=pytest.mark.slow), ["normalize:True"]])
 def test_enjoy_reads_a_run_folder(more: list[str], tmp_path: Path) -> None:
     """As rl-zoo3 leaves it, and as the train command does."""
     settings = ["--hyperparams", "learning_starts:100", "buffer_size:1000", *more]
