@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ def _reasons(
     yield from _about_replay(model)
     yield from _about_networks(model, networks)
     dtype = next(policy.parameters()).dtype
-    controllers: Mapping[str, TopologyController] = policy.topology_controllers  # type: ignore[assignment]
+    controllers = cast(Mapping[str, TopologyController], policy.topology_controllers)
     known = {handle.id for handle in own_hooks}.union(*(controller.hook_ids for controller in controllers.values()))
     for name, optimizer in optimizers.items():
         reason = why_not_optimizer(optimizer, known, dtype)

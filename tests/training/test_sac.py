@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from sb3_helpers import Noise
-from stable_baselines3.common.logger import Logger
-from twins import POLICY, REWIRING, agents, assert_native, difference, fill_all, seed, train_both
+from twins import POLICY, REWIRING, agents, assert_copies_train_alike, assert_native, difference, seed, train_both
 
 from sparse_agents import DSSAC
 
@@ -120,21 +118,10 @@ def test_changed_optimizers_and_a_replaced_coefficient_are_noticed(any_extractor
 
 @pytest.mark.parametrize("interval", [3, 1000])
 def test_copies_of_agents_copy_their_targets(interval: int) -> None:
-    """torch copies optimizers without their hooks, one of which chooses when."""
-    kwargs = {**POLICY, "topology_kwargs": REWIRING}
-    model = DSSAC(
-        "SparseMlpPolicy", Noise(), buffer_size=700, seed=0, target_copy_interval=interval, policy_kwargs=kwargs
-    )
-    fill_all(model)
-    model.set_logger(Logger(folder=None, output_formats=[]))
-    seed(0)
-    model.train(4, 32)
-    again = copy.deepcopy(model)
-    for one in (model, again):
-        seed(1)
-        one.train(40, 32)
-        assert one.why_not_native() is None
-    assert difference(model, again) == 0
+    """One of their hooks chooses when."""
+    model, _ = agents(DSSAC, policy={"topology_kwargs": REWIRING}, target_copy_interval=interval)
+    assert_copies_train_alike(model, 40)
+    assert_native(model)
 
 
 def _another_coefficient(model: Any) -> None:

@@ -15,7 +15,18 @@ from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv
-from twins import POLICY, REWIRING, agents, assert_native, counting, difference, fill_all, seed, train_both
+from twins import (
+    POLICY,
+    REWIRING,
+    agents,
+    assert_copies_train_alike,
+    assert_native,
+    counting,
+    difference,
+    fill_all,
+    seed,
+    train_both,
+)
 
 from sparse_agents import DSTD3
 from sparse_agents.nn import sparse_layers
@@ -332,18 +343,8 @@ def test_losses_are_logged_as_ever_around_topology_updates(any_extractor: None) 
 
 
 def test_copies_of_agents_with_capped_targets_average_them() -> None:
-    """torch copies optimizers without their hooks."""
-    kwargs = {**POLICY, "topology_kwargs": REWIRING}
-    model = DSTD3("SparseMlpPolicy", Noise(), buffer_size=700, seed=0, target_topology="capped", policy_kwargs=kwargs)
-    fill_all(model)
-    model.set_logger(Logger(folder=None, output_formats=[]))
-    seed(0)
-    model.train(4, 32)
-    again = copy.deepcopy(model)
-    for one in (model, again):
-        seed(1)
-        one.train(20, 32)
-    assert difference(model, again) == 0
+    model, _ = agents(policy={"topology_kwargs": REWIRING}, target_topology="capped")
+    assert_copies_train_alike(model, 20)
 
 
 def test_an_optimizer_that_no_topology_follows_is_named() -> None:
@@ -386,14 +387,8 @@ def test_observations_that_are_cast(kind: Any) -> None:
 
 def test_copies_of_agents() -> None:
     native, _ = agents(policy={"topology": "static"})
-    seed(0)
-    native.train(6, 32)
+    assert_copies_train_alike(native, 6)
     assert native._compiled.step is not None
-    copied = copy.deepcopy(native)
-    for model in (native, copied):
-        seed(1)
-        model.train(6, 32)
-    assert difference(native, copied) == 0
 
 
 def test_stock_td3_is_left_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -120,6 +121,17 @@ def difference(native: Any, plain: Any) -> float:
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 worst = max(worst, float((a[key] - b[key]).abs().max()))
     return worst
+
+
+def assert_copies_train_alike(model: Any, updates: int) -> None:
+    """torch copies optimizers without their hooks."""
+    seed(0)
+    model.train(6, 32)
+    again = copy.deepcopy(model)
+    for one in (model, again):
+        seed(1)
+        one.train(updates, 32)
+    assert difference(model, again) == 0
 
 
 def assert_native(model: Any) -> None:
