@@ -107,7 +107,7 @@ constexpr int64_t kConnectionsPerBlock = 12;
 
 Blocks blocked(sa_network &network, int32_t rows, int32_t cols, int64_t nnz, const int32_t *ptr,
                const int32_t *index) {
-  const int64_t feature_bytes = int64_t(kVectorsPerTile) * network.kernels->vector_bytes;
+  const int64_t feature_bytes = int64_t(kNarrowTile) * network.kernels->vector_bytes;
   int64_t count = cols * feature_bytes / kBlockBytes;
   const int64_t affordable = nnz / (int64_t(rows) * kConnectionsPerBlock);
   if (count > affordable) count = affordable;
@@ -209,8 +209,8 @@ sa_status sa_network_create(const sa_layer *layers, int32_t count, int32_t dtype
 
 void sa_network_destroy(sa_network *network) { delete network; }
 
-int64_t sa_tile_width(const sa_network *network) {
-  return kVectorsPerTile * int64_t(network->kernels->vector_bytes / element_bytes(network->plan));
+int64_t sa_tile_width(const sa_network *network, int64_t batch) {
+  return tile_vectors(network->plan, batch) * int64_t(network->kernels->vector_bytes / element_bytes(network->plan));
 }
 
 int64_t sa_workspace_bytes(const sa_network *network, int64_t batch) {

@@ -41,7 +41,7 @@ template <class T, class Source> struct Backward {
     const Tile<T> tile(plan, batch, t);
     const Layer &top = plan.layers[plan.count - 1];
     const T *base = source.activations(tile, memory), *y = base + top.output_offset * tile.width;
-    const Alternating<T> turns(plan, memory + source.private_size());
+    const Alternating<T> turns(plan, tile.width, memory + source.private_size());
     const auto gradient = [&](int32_t l) {
       if (!grad_workspace) return turns(l);
       const int64_t offset = l < plan.count ? plan.layers[l].input_offset : top.output_offset;
@@ -74,7 +74,7 @@ template <class T, class Source>
 sa_status backward_from(const Source &source, const Plan &plan, int64_t batch, const void *const *weight,
                         void *grad_x, int32_t input_gradient, void *const *grad_weight,
                         void *const *grad_bias, void *grad_workspace, int32_t threads) {
-  const int64_t tiles = tile_count<T>(batch);
+  const int64_t tiles = tile_count<T>(plan, batch);
   const Tasks tasks = tasks_of<T>(plan, input_gradient || grad_x, grad_weight, grad_bias);
   if (tasks.lowest == plan.count) return SA_OK;
   // Groups of four write past the end, but not into another thread's sums.
@@ -85,7 +85,7 @@ sa_status backward_from(const Source &source, const Plan &plan, int64_t batch, c
   threads = useful_threads(plan, batch, groups, threads);
   // One thread may add its tiles straight into one buffer: the order of the sums is the same.
   const int64_t buffers = threads == 1 && groups == tiles ? 1 : groups;
-  const int64_t private_size = source.private_size() + (grad_workspace ? 0 : Alternating<T>::size(plan));
+  const int64_t private_size = source.private_size() + (grad_workspace ? 0 : Alternating<T>::size(plan, tile_width<T>(plan, batch)));
   T *shared = static_cast<T *>(scratch(
       (source.shared_size() + tasks.csc_size + buffers * partial_size + threads * private_size) * sizeof(T)));
   if (!shared) return SA_OUT_OF_MEMORY;

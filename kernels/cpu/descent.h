@@ -63,11 +63,12 @@ void fill_by_column(const Plan &plan, const Tasks &tasks, const void *const *wei
 // Two buffers by turns: the gradient of the features before layer l, or after the last.
 template <class T> struct Alternating {
   T *memory;
-  int64_t height;
+  int64_t each;
 
-  static int64_t size(const Plan &plan) { return padded<T>(2 * plan.max_features * kTileWidth<T>); }
-  Alternating(const Plan &plan, T *m) : memory(m), height(plan.max_features) {}
-  T *operator()(int32_t l) const { return memory + (l % 2) * height * kTileWidth<T>; }
+  // width: of a tile.
+  static int64_t size(const Plan &plan, int64_t width) { return padded<T>(2 * plan.max_features * width); }
+  Alternating(const Plan &plan, int64_t width, T *m) : memory(m), each(plan.max_features * width) {}
+  T *operator()(int32_t l) const { return memory + (l % 2) * each; }
 };
 
 template <class T> struct Descent {

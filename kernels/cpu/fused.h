@@ -6,19 +6,20 @@ namespace sparse_agents {
 namespace SA_ISA {
 
 // Elements of a tile's activations.
-template <class T> int64_t tile_size(const Plan &plan) { return padded<T>(plan.features * kTileWidth<T>); }
+template <class T> int64_t tile_size(const Plan &plan, int64_t width) { return padded<T>(plan.features * width); }
 
 // By scale times the mean squared error of one output.
 template <class T> struct Fitted {
   const Plan &plan;
   const T *x, *target;
   const void *const *weight, *const *bias;
+  int64_t width;  // of a tile
   T scale;        // of an error in the gradient
   double *losses; // sums of squares, by group
 
   int64_t shared_size() const { return 0; }
   void prepare(T *) const {}
-  int64_t private_size() const { return tile_size<T>(plan); }
+  int64_t private_size() const { return tile_size<T>(plan, width); }
   const T *activations(const Tile<T> &tile, T *base) const {
     tile_forward<T>(plan, tile, x, weight, bias, base);
     return base;
@@ -38,13 +39,16 @@ template <class T> struct Ascended {
   const Plan &actor, &critic;
   const T *x;
   const void *const *weight, *const *bias, *const *critic_weight, *const *critic_bias;
+  int64_t width;  // of a tile
   T slope;        // of the mean, by a sample
   double *totals; // of the critic's outputs, by group
   Tasks tasks;    // the critic's
 
   int64_t shared_size() const { return tasks.csc_size; }
   void prepare(T *shared) const { fill_by_column(critic, tasks, critic_weight, shared); }
-  int64_t private_size() const { return tile_size<T>(actor) + tile_size<T>(critic) + Alternating<T>::size(critic); }
+  int64_t private_size() const {
+    return tile_size<T>(actor, width) + tile_size<T>(critic, width) + Alternating<T>::size(critic, width);
+  }
   const T *activations(const Tile<T> &tile, T *base) const {
     tile_forward<T>(actor, tile, x, weight, bias, base);
     return base;
@@ -53,8 +57,8 @@ template <class T> struct Ascended {
   void output_gradient(const Tile<T> &tile, int64_t group, int64_t actions, const T *action, const T *shared,
                        T *memory, T *grad) const {
     const int64_t before = actor.layers[0].edges.cols * tile.width, size = actions * tile.width;
-    T *base = memory + tile_size<T>(actor);
-    const Alternating<T> gradient(critic, base + tile_size<T>(critic));
+    T *base = memory + tile_size<T>(actor, width);
+    const Alternating<T> gradient(critic, tile.width, base + tile_size<T>(critic, width));
     memcpy(base, memory, before * sizeof(T));
     memcpy(base + before, action, size * sizeof(T));
     tile_forward<T>(critic, tile, nullptr, critic_weight, critic_bias, base);
@@ -79,7 +83,7 @@ sa_status fit(const Plan &plan, int64_t batch, const void *x, const void *const 
   if (plan.layers[plan.count - 1].edges.rows != 1) return SA_BAD_ARGUMENT;
   double losses[kMaxGroups] = {};
   const Fitted<T> fitted = {plan, static_cast<const T *>(x), static_cast<const T *>(target), weight, bias,
-                            T(2 * scale / double(batch)), losses};
+                            tile_width<T>(plan, batch), T(2 * scale / double(batch)), losses};
   const sa_status status =
       backward_from<T>(fitted, plan, batch, weight, nullptr, 0, grad_weight, grad_bias, nullptr, threads);
   if (status == SA_OK) *loss += scale * sum_of_groups(losses) / double(batch);
@@ -95,7 +99,8 @@ sa_status ascend(const Plan &actor, const Plan &critic, int64_t batch, const voi
     return SA_BAD_ARGUMENT;
   double totals[kMaxGroups] = {};
   Ascended<T> ascended = {actor, critic, static_cast<const T *>(x), weight, bias, critic_weight, critic_bias,
-                          T(scale / double(batch)), totals, tasks_of<T>(critic, true, nullptr, nullptr)};
+                          tile_width<T>(actor, batch), T(scale / double(batch)), totals,
+                          tasks_of<T>(critic, true, nullptr, nullptr)};
   ascended.tasks.first_input = observed;
   const sa_status status =
       backward_from<T>(ascended, actor, batch, weight, nullptr, 0, grad_weight, grad_bias, nullptr, threads);

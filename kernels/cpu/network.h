@@ -10,7 +10,10 @@
 namespace sparse_agents {
 namespace SA_ISA {
 
-template <class T> constexpr int64_t kTileWidth = int64_t(kVectorsPerTile) * kLanes<T>;
+// Samples of a full tile.
+template <class T> inline int64_t tile_width(const Plan &plan, int64_t batch) {
+  return int64_t(tile_vectors(plan, batch)) * kLanes<T>;
+}
 
 // So many elements, rounded up to whole cache lines.
 template <class T> inline int64_t padded(int64_t elements) {
@@ -23,16 +26,18 @@ inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 template <class T> struct Tile {
   int64_t first, samples, vectors, width, offset;
   Tile(const Plan &plan, int64_t batch, int64_t t) {
-    first = t * kTileWidth<T>;
-    samples = min64(batch - first, kTileWidth<T>);
+    const int64_t full = tile_width<T>(plan, batch);
+    first = t * full;
+    samples = min64(batch - first, full);
     vectors = (samples + kLanes<T> - 1) / kLanes<T>;
     width = vectors * kLanes<T>;
     offset = first * plan.features;
   }
 };
 
-template <class T> inline int64_t tile_count(int64_t batch) {
-  return (batch + kTileWidth<T> - 1) / kTileWidth<T>;
+template <class T> inline int64_t tile_count(const Plan &plan, int64_t batch) {
+  const int64_t full = tile_width<T>(plan, batch);
+  return (batch + full - 1) / full;
 }
 
 // Calls f with the tile's width in vectors as a compile-time constant.
@@ -41,18 +46,17 @@ template <class F> inline void with_width(int64_t vectors, F &&f) {
   case 1: return f(Width<1>{});
   case 2: return f(Width<2>{});
   case 3: return f(Width<3>{});
-  default: return f(Width<4>{});
+  case 4: return f(Width<4>{});
+  case 5: return f(Width<5>{});
+  case 6: return f(Width<6>{});
+  case 7: return f(Width<7>{});
+  default: return f(Width<8>{});
   }
 }
-static_assert(kVectorsPerTile == 4, "with_width lists the widths");
-
-// Multiply-adds below which a second thread costs more than it brings, above all on a busy machine
-// where the threads of a region wait for each other.
-constexpr int64_t kThreadingWork = 4000000;
+static_assert(kWideTile == 8, "with_width lists the widths");
 
 inline int32_t useful_threads(const Plan &plan, int64_t batch, int64_t parts, int32_t threads) {
-  const int64_t multiply_adds = plan.connections * batch;
-  return multiply_adds < kThreadingWork ? 1 : int32_t(min64(threads, parts));
+  return worth_threads(plan, batch) ? int32_t(min64(threads, parts)) : 1;
 }
 
 template <class T, int V>
@@ -121,9 +125,9 @@ sa_status forward(const Plan &plan, int64_t batch, const void *x, const void *co
   T *out_rows = static_cast<T *>(y);
   if (batch == 1 && !workspace && x && y) return forward_one<T>(plan, rows, weight, bias, out_rows);
 
-  const int64_t tiles = tile_count<T>(batch);
+  const int64_t tiles = tile_count<T>(plan, batch);
   threads = useful_threads(plan, batch, tiles, threads);
-  const size_t tile_bytes = aligned(size_t(plan.features) * kTileWidth<T> * sizeof(T));
+  const size_t tile_bytes = aligned(size_t(plan.features) * tile_width<T>(plan, batch) * sizeof(T));
   char *private_tiles = nullptr; // without a workspace each thread reuses one tile
   if (!workspace) {
     private_tiles = static_cast<char *>(scratch(tile_bytes * threads));

@@ -4,10 +4,17 @@
 
 namespace sparse_agents {
 
-constexpr int32_t kVectorsPerTile = 4;
 constexpr int32_t kMaxLayers = 64;
 
 int32_t thread_number(); // of the calling thread within its OpenMP team
+
+// Vectors of a feature in a batch tile. A wide tile finds its connections half as often and sums weight gradients
+// over twice as many samples at once; narrow ones are enough for several threads.
+constexpr int32_t kNarrowTile = 4, kWideTile = 8;
+
+// Multiply-adds below which a second thread costs more than it brings, above all on a busy machine
+// where the threads of a region wait for each other.
+constexpr int64_t kThreadingWork = 4000000;
 
 // Connections of each row, cut at multiples of a column block so that the block's activations stay in
 // the first-level cache: entries of block b of row i are [bound[b][i], bound[b + 1][i]). The sums of a
@@ -33,6 +40,13 @@ struct Plan {
   int64_t connections;
   const Layer *layers;
 };
+
+inline bool worth_threads(const Plan &plan, int64_t batch) { return plan.connections * batch >= kThreadingWork; }
+
+// By the work alone: the order of sums must not depend on the number of threads.
+inline int32_t tile_vectors(const Plan &plan, int64_t batch) {
+  return worth_threads(plan, batch) ? kNarrowTile : kWideTile;
+}
 
 // What one instruction set offers; one table per compilation of isa.cpp.
 struct KernelTable {

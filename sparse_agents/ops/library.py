@@ -55,7 +55,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "sa_layer_check": (_INT, (ctypes.POINTER(LayerStruct),)),
     "sa_network_create": (_INT, (ctypes.POINTER(LayerStruct), _INT, _INT, ctypes.POINTER(_POINTER))),
     "sa_network_destroy": (None, (_POINTER,)),
-    "sa_tile_width": (_LONG, (_POINTER,)),
+    "sa_tile_width": (_LONG, (_POINTER, _LONG)),
     "sa_workspace_bytes": (_LONG, (_POINTER, _LONG)),
     "sa_network_forward": (_INT, (_POINTER, _LONG, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _INT)),
     "sa_network_backward": (

@@ -163,8 +163,8 @@ class NativeNetwork:
         heights = [self.in_features, *(e.shape[0] for e in self.edges)]
         total, before = sum(heights), sum(heights[:boundary])
         height = heights[boundary]
-        full = self.library.sa_tile_width(self.handle)
-        lanes = full // 4
+        full = self.library.sa_tile_width(self.handle, batch)
+        lanes = self.workspace_size(1) // total
         tiles = []
         for first in range(0, batch, full):
             samples = min(full, batch - first)

@@ -49,7 +49,7 @@ NETS = {
 BLOCKED = Net((1100, 1060, 1100), ("tanh", "relu"), 0.035)
 # Enough work for a second thread to be used.
 BUSY = Net((200, 240, 100, 8), ("relu", "tanh", "identity"), 0.3)
-HEADER = Path(__file__).parents[2] / "kernels" / "cpu" / "network.h"
+HEADER = Path(__file__).parents[2] / "kernels" / "cpu" / "plan.h"
 THREADING_WORK = int(re.findall(r"kThreadingWork = (\d+);", HEADER.read_text())[0])
 
 

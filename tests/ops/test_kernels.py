@@ -21,6 +21,17 @@ def test_forward_and_every_gradient(isa: str, net: Net, dtype: torch.dtype, batc
     check_everything(Problem(net, batch, dtype))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tiles_of_every_width(isa: str, dtype: torch.dtype) -> None:
+    """From one vector to a full tile and a bit, each with padding."""
+    network = Problem(NETS["policy"], 1, dtype).network
+    full = network.library.sa_tile_width(network.handle, 1)
+    lanes = network.workspace_size(1) // sum(NETS["policy"].widths)
+    assert full == 8 * lanes
+    for batch in range(lanes - 1, full + lanes, lanes):
+        check_everything(Problem(NETS["policy"], batch, dtype))
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("batch", [257, 600])
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -46,8 +46,8 @@ int32_t sa_isa_supported(const char *name);
 sa_status sa_network_create(const sa_layer *layers, int32_t count, int32_t dtype, sa_network **out);
 void sa_network_destroy(sa_network *network);
 
-// Samples in one full batch tile, and bytes of the activations (or of the gradients) of a batch.
-int64_t sa_tile_width(const sa_network *network);
+// Samples in one full tile of a batch, and bytes of the activations (or of the gradients) of a batch.
+int64_t sa_tile_width(const sa_network *network, int64_t batch);
 int64_t sa_workspace_bytes(const sa_network *network, int64_t batch);
 
 // x: [batch, in] row-major, or NULL when the workspace already holds the input tiles.
