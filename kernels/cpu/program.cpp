@@ -31,6 +31,28 @@ sa_status run(const sa_operation *operation, int32_t dtype, int32_t threads) {
 
 } // namespace
 
+extern "C" int64_t sa_operation_bytes(int32_t kind) {
+  switch (kind) {
+  case SA_FORWARD: return sizeof(sa_forward);
+  case SA_BACKWARD: return sizeof(sa_backward);
+  case SA_GATHER: return sizeof(sa_gather);
+  case SA_COPY: return sizeof(sa_copy);
+  case SA_SMOOTHED_ACTION: return sizeof(sa_smoothed_action);
+  case SA_TD_TARGET: return sizeof(sa_td_target);
+  case SA_TD_ERROR: return sizeof(sa_td_error);
+  case SA_MEAN: return sizeof(sa_mean);
+  case SA_ADAM: return sizeof(sa_adam);
+  case SA_POLYAK: return sizeof(sa_polyak);
+  case SA_GAUSSIAN: return sizeof(sa_gaussian);
+  case SA_GAUSSIAN_GRADIENT: return sizeof(sa_gaussian_gradient);
+  case SA_LEAST: return sizeof(sa_least);
+  case SA_ENTROPY: return sizeof(sa_entropy);
+  case SA_FIT: return sizeof(sa_fit);
+  case SA_ASCEND: return sizeof(sa_ascend);
+  default: return 0;
+  }
+}
+
 extern "C" sa_status sa_program_run(const sa_operation *const *operations, int64_t count, int32_t dtype,
                                     int32_t threads) {
   if (dtype != SA_FLOAT32 && dtype != SA_FLOAT64) return SA_BAD_ARGUMENT;

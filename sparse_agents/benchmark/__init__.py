@@ -1,6 +1,6 @@
 """Benchmarks: contenders side by side in one run."""
 
-from sparse_agents.benchmark.agents import agents, learning
+from sparse_agents.benchmark.agents import agents, learning, predictions
 from sparse_agents.benchmark.crossover import Crossover, crossovers
 from sparse_agents.benchmark.kernels import acting, bare_layers, gradient_steps, networks, single_layers
 from sparse_agents.benchmark.layers import convolutions, lstms
@@ -28,6 +28,7 @@ __all__ = [
     "learning",
     "lstms",
     "networks",
+    "predictions",
     "single_layers",
     "update_memory",
     "update_times",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sparse_agents.algorithms import DSSAC, DSTD3
 from sparse_agents.benchmark.agent_rivals import OfficialDSTD3, sbx_agent
 from sparse_agents.benchmark.masks import masked
 from sparse_agents.benchmark.replay import fill
-from sparse_agents.benchmark.timing import Record
+from sparse_agents.benchmark.timing import Record, alternate
 from sparse_agents.runs import gradient_step_seconds, make_env
 
 PAIRS: Mapping[str, tuple[type[OffPolicyAlgorithm], type[OffPolicyAlgorithm]]] = {
@@ -86,6 +87,27 @@ def learning(
     seconds = {name: statistics.median(values) for name, values in times.items()}
     case = f"{algorithm} step of learn(), {env_id}, {width}x{width}"
     yield from _records(case, batch, algorithm, names, seconds)
+
+
+def predictions(
+    algorithm: str = "TD3", env_id: str = "HalfCheetah-v5", width: int = 256, sparsity: float = 0.9,
+    rivals: bool = False,
+) -> Iterator[Record]:  # fmt: skip
+    """``predict()`` of one observation: Stable-Baselines3's, with masks, and ours."""
+    dense, sparse = PAIRS[algorithm]
+    names = {sparsity: f"{sparse.__name__} {sparsity:.0%}"}
+    models: dict[str, Any] = {
+        "dense": new_agent(dense, env_id, width, 1),
+        "masks": masked(new_agent(dense, env_id, width, 1), sparsity),
+        names[sparsity]: new_agent(sparse, env_id, width, 1, sparsity),
+    }
+    if rivals and (agent := sbx_agent(algorithm, env_id, width, 1)) is not None:
+        models[SBX] = agent
+    observation = make_env(env_id, 0).observation_space.sample()
+    seconds = alternate(
+        {name: partial(model.predict, observation, deterministic=True) for name, model in models.items()}
+    )
+    yield from _records(f"{algorithm} predict, {env_id}, {width}x{width}", 1, algorithm, names, seconds)
 
 
 def new_agent(

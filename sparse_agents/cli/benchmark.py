@@ -118,6 +118,7 @@ def _agents(official: Path | None) -> Iterator[benchmark.Record]:
     for algorithm in ("TD3", "SAC"):
         yield from benchmark.agents(algorithm, rivals=True, official=official)
         yield from benchmark.learning(algorithm, rivals=True)
+        yield from benchmark.predictions(algorithm, rivals=True)
     yield from benchmark.agents(batch=100)
     yield from benchmark.agents(env_id="Humanoid-v5", width=1024, sparsities=(0.9, 0.95), masks=False)
     torch.set_num_threads(2)

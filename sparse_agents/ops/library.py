@@ -62,6 +62,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         _INT,
         (_POINTER, _LONG, _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _POINTER, _POINTER, _INT),
     ),
+    "sa_operation_bytes": (_LONG, (_INT,)),
     "sa_program_run": (_INT, (_POINTER, _LONG, _INT, _INT)),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Iterator
 
@@ -11,11 +12,12 @@ from stable_baselines3.common.distributions import SquashedDiagGaussianDistribut
 from stable_baselines3.common.utils import polyak_update
 from torch import Tensor
 
-from sparse_agents.ops import program, select_isa, supported_isas
+from sparse_agents.ops import library, program, select_isa, supported_isas
 from sparse_agents.ops.library import KernelError
 
 TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-14}
 ROWS, COLUMNS = 37, 5
+UNKNOWN = 99
 
 
 @pytest.fixture(params=supported_isas())
@@ -230,9 +232,18 @@ def test_entropy_coefficient(isa: str, dtype: torch.dtype) -> None:
     close(grad, logarithm.grad)
 
 
+def test_structs_are_as_large_here_as_in_the_library() -> None:
+    kernels = library.library()
+    assert kernels is not None
+    kinds = {kind.KIND: kind for kind in program.Operation.__subclasses__() if kind.KIND != UNKNOWN}
+    assert len(kinds) == 16
+    assert {kind: kernels.sa_operation_bytes(kind) for kind in kinds} == {k: ctypes.sizeof(c) for k, c in kinds.items()}
+    assert kernels.sa_operation_bytes(UNKNOWN) == 0
+
+
 def test_unknown_operations_are_refused() -> None:
     class Nothing(program.Mean):
-        KIND = 99
+        KIND = UNKNOWN
 
     with pytest.raises(KernelError, match="training step: a bad argument"):
         run(Nothing.of(rows=1), dtype=torch.float32)
