@@ -11,10 +11,12 @@ constexpr int64_t kMaxPartialBytes = int64_t(1) << 28;
 
 // Where a backward finds the activations of a tile and the gradient of its output. This one finds them in the
 // workspace of the forward, and needs no memory of its own:
+//   width: samples of a full tile;
 //   shared_size, prepare: elements that all threads share, and what all of them fill in together;
 //   private_size: elements that each thread needs for a tile.
 template <class T> struct Kept {
   const T *workspace, *grad_y;
+  int64_t width;
 
   int64_t shared_size() const { return 0; }
   void prepare(T *) const {}
@@ -38,7 +40,7 @@ template <class T, class Source> struct Backward {
   // memory: the thread's own, the source's part first.
   void tile(int64_t t, int64_t group, T *memory, T *partial) const {
     const Plan &plan = descent.plan;
-    const Tile<T> tile(plan, batch, t);
+    const Tile<T> tile(plan, batch, source.width, t);
     const Layer &top = plan.layers[plan.count - 1];
     const T *base = source.activations(tile, memory), *y = base + top.output_offset * tile.width;
     const Alternating<T> turns(plan, tile.width, memory + source.private_size());
@@ -74,7 +76,7 @@ template <class T, class Source>
 sa_status backward_from(const Source &source, const Plan &plan, int64_t batch, const void *const *weight,
                         void *grad_x, int32_t input_gradient, void *const *grad_weight,
                         void *const *grad_bias, void *grad_workspace, int32_t threads) {
-  const int64_t tiles = tile_count<T>(plan, batch);
+  const int64_t tiles = parts(batch, source.width);
   const Tasks tasks = tasks_of<T>(plan, input_gradient || grad_x, grad_weight, grad_bias);
   if (tasks.lowest == plan.count) return SA_OK;
   // Groups of four write past the end, but not into another thread's sums.
@@ -85,7 +87,7 @@ sa_status backward_from(const Source &source, const Plan &plan, int64_t batch, c
   threads = useful_threads(plan, batch, groups, threads);
   // One thread may add its tiles straight into one buffer: the order of the sums is the same.
   const int64_t buffers = threads == 1 && groups == tiles ? 1 : groups;
-  const int64_t private_size = source.private_size() + (grad_workspace ? 0 : Alternating<T>::size(plan, tile_width<T>(plan, batch)));
+  const int64_t private_size = source.private_size() + (grad_workspace ? 0 : Alternating<T>::size(plan, source.width));
   T *shared = static_cast<T *>(scratch(
       (source.shared_size() + tasks.csc_size + buffers * partial_size + threads * private_size) * sizeof(T)));
   if (!shared) return SA_OUT_OF_MEMORY;
@@ -125,7 +127,7 @@ sa_status backward(const Plan &plan, int64_t batch, const void *workspace,
                    const void *const *weight, const void *grad_y, void *grad_x,
                    int32_t input_gradient, void *const *grad_weight, void *const *grad_bias,
                    void *grad_workspace, int32_t threads) {
-  const Kept<T> kept = {static_cast<const T *>(workspace), static_cast<const T *>(grad_y)};
+  const Kept<T> kept = {static_cast<const T *>(workspace), static_cast<const T *>(grad_y), tile_width<T>(plan, batch)};
   return backward_from<T>(kept, plan, batch, weight, grad_x, input_gradient, grad_weight, grad_bias, grad_workspace,
                           threads);
 }

@@ -13,7 +13,7 @@ template <class T> struct Fitted {
   const Plan &plan;
   const T *x, *target;
   const void *const *weight, *const *bias;
-  int64_t width;  // of a tile
+  int64_t width;
   T scale;        // of an error in the gradient
   double *losses; // sums of squares, by group
 
@@ -39,7 +39,7 @@ template <class T> struct Ascended {
   const Plan &actor, &critic;
   const T *x;
   const void *const *weight, *const *bias, *const *critic_weight, *const *critic_bias;
-  int64_t width;  // of a tile
+  int64_t width;
   T slope;        // of the mean, by a sample
   double *totals; // of the critic's outputs, by group
   Tasks tasks;    // the critic's
@@ -83,7 +83,7 @@ sa_status fit(const Plan &plan, int64_t batch, const void *x, const void *const 
   if (plan.layers[plan.count - 1].edges.rows != 1) return SA_BAD_ARGUMENT;
   double losses[kMaxGroups] = {};
   const Fitted<T> fitted = {plan, static_cast<const T *>(x), static_cast<const T *>(target), weight, bias,
-                            tile_width<T>(plan, batch), T(2 * scale / double(batch)), losses};
+                            tile_width<T>(plan, batch, threads), T(2 * scale / double(batch)), losses};
   const sa_status status =
       backward_from<T>(fitted, plan, batch, weight, nullptr, 0, grad_weight, grad_bias, nullptr, threads);
   if (status == SA_OK) *loss += scale * sum_of_groups(losses) / double(batch);
@@ -99,7 +99,7 @@ sa_status ascend(const Plan &actor, const Plan &critic, int64_t batch, const voi
     return SA_BAD_ARGUMENT;
   double totals[kMaxGroups] = {};
   Ascended<T> ascended = {actor, critic, static_cast<const T *>(x), weight, bias, critic_weight, critic_bias,
-                          tile_width<T>(actor, batch), T(scale / double(batch)), totals,
+                          tile_width<T>(actor, batch, threads), T(scale / double(batch)), totals,
                           tasks_of<T>(critic, true, nullptr, nullptr)};
   ascended.tasks.first_input = observed;
   const sa_status status =

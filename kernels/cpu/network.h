@@ -1,6 +1,6 @@
 // A whole chain of layers: each batch tile goes through all of them, forward or backward, without a
 // barrier. Tiles, not threads, decide the order of every sum, so the bits do not depend on the
-// number of threads.
+// number of threads unless tiles are made narrower for them.
 #pragma once
 #include "arena.h"
 #include "layer.h"
@@ -10,9 +10,18 @@
 namespace sparse_agents {
 namespace SA_ISA {
 
-// Samples of a full tile.
+// Samples of a full tile in a workspace.
 template <class T> inline int64_t tile_width(const Plan &plan, int64_t batch) {
   return int64_t(tile_vectors(plan, batch)) * kLanes<T>;
+}
+
+inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t parts(int64_t all, int64_t size) { return (all + size - 1) / size; }
+
+// The same within one call: wide as long as there is a tile for every thread.
+template <class T> inline int64_t tile_width(const Plan &plan, int64_t batch, int32_t threads) {
+  constexpr int64_t wide = int64_t(kWideTile) * kLanes<T>;
+  return parts(batch, wide) < threads ? tile_width<T>(plan, batch) : wide;
 }
 
 // So many elements, rounded up to whole cache lines.
@@ -20,13 +29,10 @@ template <class T> inline int64_t padded(int64_t elements) {
   return int64_t(aligned(size_t(elements) * sizeof(T)) / sizeof(T));
 }
 
-inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 // Tile t of a batch: which samples, how wide, and where it lies in a workspace.
 template <class T> struct Tile {
   int64_t first, samples, vectors, width, offset;
-  Tile(const Plan &plan, int64_t batch, int64_t t) {
-    const int64_t full = tile_width<T>(plan, batch);
+  Tile(const Plan &plan, int64_t batch, int64_t full, int64_t t) {
     first = t * full;
     samples = min64(batch - first, full);
     vectors = (samples + kLanes<T> - 1) / kLanes<T>;
@@ -34,11 +40,6 @@ template <class T> struct Tile {
     offset = first * plan.features;
   }
 };
-
-template <class T> inline int64_t tile_count(const Plan &plan, int64_t batch) {
-  const int64_t full = tile_width<T>(plan, batch);
-  return (batch + full - 1) / full;
-}
 
 // Calls f with the tile's width in vectors as a compile-time constant.
 template <class F> inline void with_width(int64_t vectors, F &&f) {
@@ -55,8 +56,8 @@ template <class F> inline void with_width(int64_t vectors, F &&f) {
 }
 static_assert(kWideTile == 8, "with_width lists the widths");
 
-inline int32_t useful_threads(const Plan &plan, int64_t batch, int64_t parts, int32_t threads) {
-  return worth_threads(plan, batch) ? int32_t(min64(threads, parts)) : 1;
+inline int32_t useful_threads(const Plan &plan, int64_t batch, int64_t tiles, int32_t threads) {
+  return worth_threads(plan, batch) ? int32_t(min64(threads, tiles)) : 1;
 }
 
 template <class T, int V>
@@ -125,9 +126,10 @@ sa_status forward(const Plan &plan, int64_t batch, const void *x, const void *co
   T *out_rows = static_cast<T *>(y);
   if (batch == 1 && !workspace && x && y) return forward_one<T>(plan, rows, weight, bias, out_rows);
 
-  const int64_t tiles = tile_count<T>(plan, batch);
+  const int64_t full = workspace ? tile_width<T>(plan, batch) : tile_width<T>(plan, batch, threads);
+  const int64_t tiles = parts(batch, full);
   threads = useful_threads(plan, batch, tiles, threads);
-  const size_t tile_bytes = aligned(size_t(plan.features) * tile_width<T>(plan, batch) * sizeof(T));
+  const size_t tile_bytes = aligned(size_t(plan.features * full) * sizeof(T));
   char *private_tiles = nullptr; // without a workspace each thread reuses one tile
   if (!workspace) {
     private_tiles = static_cast<char *>(scratch(tile_bytes * threads));
@@ -136,7 +138,7 @@ sa_status forward(const Plan &plan, int64_t batch, const void *x, const void *co
   const Layer &top = plan.layers[plan.count - 1];
 
   const auto run = [&](int64_t t, int32_t thread) {
-    const Tile<T> tile(plan, batch, t);
+    const Tile<T> tile(plan, batch, full, t);
     T *base = workspace ? static_cast<T *>(workspace) + tile.offset
                         : reinterpret_cast<T *>(private_tiles + thread * tile_bytes);
     tile_forward<T>(plan, tile, rows, weight, bias, base);

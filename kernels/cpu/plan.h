@@ -43,7 +43,7 @@ struct Plan {
 
 inline bool worth_threads(const Plan &plan, int64_t batch) { return plan.connections * batch >= kThreadingWork; }
 
-// By the work alone: the order of sums must not depend on the number of threads.
+// Where a workspace outlives the call: by the work alone, as the next call may have other threads.
 inline int32_t tile_vectors(const Plan &plan, int64_t batch) {
   return worth_threads(plan, batch) ? kNarrowTile : kWideTile;
 }

@@ -80,7 +80,7 @@ def test_equals_the_passes_apart(isa: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_bits_for_any_number_of_threads(isa: str, dtype: torch.dtype) -> None:
+def test_the_same_bits_while_there_is_a_tile_for_every_thread(isa: str, dtype: torch.dtype) -> None:
     actor, critic = (Net((n, 240, 200, m), ("relu", "relu", "tanh"), 0.4) for n, m in ((200, 8), (208, 1)))
     found = []
     for threads in (1, 2):

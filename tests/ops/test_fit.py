@@ -67,7 +67,7 @@ def test_equals_full_matrices_and_the_passes_apart(isa: str, net: Net, dtype: to
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_bits_for_any_number_of_threads(isa: str, dtype: torch.dtype) -> None:
+def test_the_same_bits_while_there_is_a_tile_for_every_thread(isa: str, dtype: torch.dtype) -> None:
     found = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -76,6 +76,20 @@ def test_the_same_bits_for_any_number_of_threads(isa: str, dtype: torch.dtype) -
         fitted.run()
         found.append([*fitted.weights, *fitted.biases, fitted.loss])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tiles_are_narrower_where_there_are_threads_for_more(isa: str, dtype: torch.dtype) -> None:
+    """Which changes the order of sums, and nothing from one time to the next."""
+    found = []
+    for threads in (1, 16, 16):
+        torch.set_num_threads(threads)
+        fitted = Fitted(BUSY_CRITIC, 150, dtype)
+        assert fitted.problem.multiply_adds >= THREADING_WORK
+        fitted.run()
+        found.append([*fitted.weights, *fitted.biases, fitted.loss])
+    assert all(torch.equal(one, other) for one, other in zip(*found[1:], strict=True))
+    assert all(relative_error(many, as_array(one)) < TOLERANCE[dtype] for one, many in zip(*found[:2], strict=True))
 
 
 def test_a_network_of_several_outputs_is_refused() -> None:

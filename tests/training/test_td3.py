@@ -153,7 +153,7 @@ def test_loaded_parameters_and_buffers_are_noticed(any_extractor: None) -> None:
     assert difference(native, plain) < 1e-10
 
 
-def test_the_same_bits_for_any_number_of_threads() -> None:
+def test_the_same_bits_while_there_is_a_tile_for_every_thread() -> None:
     batch = 1100
     native, again = agents(policy={"net_arch": [160, 160], "sparsity": 0.5, "topology": "static"})
     assert batch * sum(layer.topology.nnz for layer in sparse_layers(native.actor).values()) > THREADING_WORK
