@@ -44,3 +44,8 @@ _register(
     "sparse_agents.envs.minatar:MinAtar",
     5000,
 )
+_register(
+    {tasks.meta_world(task): {"task": task} for task in tasks.CONTINUAL_WORLD},
+    "sparse_agents.envs.meta_world:MetaWorld",
+    200,
+)

@@ -14,6 +14,11 @@ FRICTIONS = (1.0, 0.1, 5.0, 0.02)
 """Factors of that of Ant's ground."""
 GAMES = ("breakout", "freeway", "space_invaders", "asterix", "seaquest")
 """Of MinAtar."""
+CONTINUAL_WORLD = (
+    "hammer", "push-wall", "faucet-close", "push-back", "stick-pull", "handle-press-side", "push", "shelf-place",
+    "window-close", "peg-unplug-side",
+)  # fmt: skip
+"""Of Meta-World, in the order of Wołczyk et al. 2021, section 4."""
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "normal": {},
@@ -58,6 +63,10 @@ def minatar(game: str) -> str:
     return f"sparse_agents/MinAtar-{game}-v0"
 
 
+def meta_world(task: str) -> str:
+    return f"sparse_agents/MetaWorld-{task}-v0"
+
+
 SEQUENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pendulum-gravity": tuple(map(pendulum, GRAVITIES)),
@@ -69,6 +78,8 @@ SEQUENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cheetah-velocity": tuple(map(velocity, VELOCITIES)),
         "ant-slippery": tuple(map(ant, FRICTIONS)),
         "minatar": tuple(map(minatar, GAMES)),
+        "cw10": tuple(map(meta_world, CONTINUAL_WORLD)),
+        "cw20": tuple(map(meta_world, CONTINUAL_WORLD * 2)),
     }
 )
 """Environments one after the other. The four scenarios are those of Gaya et al. (ICLR 2023)."""

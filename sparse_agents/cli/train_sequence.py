@@ -39,7 +39,7 @@ class TrainSequenceArguments:
     """Images: split-, permuted- or rotated- with digits, mnist, fashion-mnist behind it, split- or permuted- with
     cifar-10, cifar-100; all but the digits from --data-dir. Environments, for agents: pendulum-gravity,
     cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery,
-    minatar (discrete actions: dqn, ppo);
+    minatar (discrete actions: dqn, ppo), cw10, cw20;
     or ids with commas between them; or a YAML file with a list of ids."""
     method: str = "spacenet"
     """How they are learned: afaf, der++, er, ewc, finetune, joint, packnet, si, single, spacenet, static, wsn."""

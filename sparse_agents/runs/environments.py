@@ -6,8 +6,9 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import torch
@@ -107,11 +108,20 @@ def check_device(device: str) -> str:
 
 
 def evaluate(
-    model: BaseAlgorithm, env: VecEnv, episodes: int, deterministic: bool = True
+    model: BaseAlgorithm,
+    env: VecEnv,
+    episodes: int,
+    deterministic: bool = True,
+    callback: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
 ) -> tuple[list[float], list[int]]:
-    """Return and length of each episode."""
+    """Return and length of each episode; ``callback``: called at every step with local and global variables."""
     returns, lengths = evaluator(model)(
-        model, env, n_eval_episodes=episodes, deterministic=deterministic, return_episode_rewards=True
+        model,
+        env,
+        n_eval_episodes=episodes,
+        deterministic=deterministic,
+        return_episode_rewards=True,
+        callback=callback,
     )
     assert isinstance(returns, list)
     assert isinstance(lengths, list)

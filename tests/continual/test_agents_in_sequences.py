@@ -208,3 +208,31 @@ def test_every_task_begins_with_random_steps(tmp_path: Path) -> None:
     assert isinstance(learner, AgentLearner)
     assert learner.model.learning_starts == STEPS + 16
     assert learner.updates(learner.networks["actor"]) == STEPS - 16
+
+
+class Says(gym.Wrapper):
+    """As an episode ends, whether it was a success."""
+
+    def __init__(self, env: gym.Env, success: bool) -> None:
+        super().__init__(env)
+        self._success = success
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, {**info, "is_success": self._success}
+
+
+def test_scores_are_successes_where_an_environment_says_them(tmp_path: Path) -> None:
+    ids = []
+    for success in (True, False):
+        ids.append(f"CartPole-{success}-v0")
+        gym.register(ids[-1], entry_point=lambda success=success: Says(gym.make("CartPole-v1"), success))
+    training = AgentTraining(DQN, STEPS, {"net_arch": [8]}, SMALL[DQN], episodes=3)
+    learner = AgentLearner((*ids, "CartPole-v1"), training, 0, tmp_path, None)
+    method = make_method("finetune", learner, 3, 0)
+    method.prepare()
+    scores = learner.scores(method)["known"]
+    assert scores[:2] == [1.0, 0.0]
+    assert scores[2] > 1
+    for name in ids:
+        del gym.registry[name]

@@ -166,13 +166,18 @@ class AgentLearner(Learner):
         self.heads.end()
 
     def scores(self, method: ContinualMethod) -> Mapping[str, Sequence[float]]:
-        """Mean returns, the agent being told which task it is."""
+        """The agent being told which task it is.
+
+        Of environments that say ``is_success`` as an episode ends, the part of episodes with success; of others the
+        mean return.
+        """
         found = []
         for task, env in enumerate(self.envs):
+            successes = Successes()
             with method.view(task):
                 self._evaluation[env].seed(self.seed + 7)
-                returns, _ = evaluate(self.model, self._evaluation[env], self.training.episodes)
-            found.append(float(np.mean(returns)))
+                returns, _ = evaluate(self.model, self._evaluation[env], self.training.episodes, callback=successes)
+            found.append(float(np.mean(successes.found or returns)))
         return {"known": found}
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -265,6 +270,17 @@ class AgentLearner(Learner):
             return torch.as_tensor(model.replay_buffer.sample(FISHER_SAMPLES).observations)
         seen = model.rollout_buffer.observations.reshape(-1, *model.observation_space.shape)
         return torch.as_tensor(seen[:: max(1, len(seen) // FISHER_SAMPLES)])
+
+
+class Successes:
+    """Collects what episodes of an evaluation end with, where they say it."""
+
+    def __init__(self) -> None:
+        self.found: list[bool] = []
+
+    def __call__(self, local: dict[str, Any], _: dict[str, Any]) -> None:
+        if local["done"] and "is_success" in local["info"]:
+            self.found.append(bool(local["info"]["is_success"]))
 
 
 class _Between(BaseCallback):
