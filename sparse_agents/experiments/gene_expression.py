@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -71,10 +72,6 @@ def read_csv(path: Path, seed: int = 0) -> GeneExpression:
     Raises:
         ConfigurationError: naming the file and what is wrong with it.
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ConfigurationError("Reading a CSV needs pandas: pip install sparse-agents[experiments]") from error
     if not path.is_file():
         raise ConfigurationError(f"There is no file {path}.")
     try:

@@ -94,8 +94,13 @@ class UnrolledLSTM(nn.Module):
     def _sparse(self) -> list[SparseLinear]:
         return [layer for layer in self.children() if isinstance(layer, SparseLinear)]
 
-    @torch.compiler.disable  # which would trace torch's LSTM for acting into training
     def _at_once(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Never compiled, for torch's LSTM for acting would be traced into training."""
+        # Not a decorator: that takes two seconds of every import.
+        whole = torch.compiler.disable(self._whole) if torch.compiler.is_compiling() else self._whole
+        return whole(x, state)
+
+    def _whole(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         weights: list[Tensor] = []
         for index in range(self.num_layers):
             layers = [self._matrix(matrix, index) for matrix in MATRICES]

@@ -185,6 +185,14 @@ def test_joint_training_says_why_not(tmp_path: Path) -> None:
         run(tmp_path, "joint", SAC)
 
 
+@pytest.mark.parametrize("name", ["spacenet", "static", "afaf"])
+def test_tasks_with_connections_of_their_own_need_sparse_outputs(name: str, tmp_path: Path) -> None:
+    training = AgentTraining(DSTD3, STEPS, {"net_arch": [8, 8], "sparsity": 0.3, "dense_output": True}, OFF_POLICY)
+    learner = AgentLearner(PENDULUMS, training, 0, tmp_path, None)
+    with pytest.raises(ConfigurationError, match="Network 'actor' has no sparse output layer"):
+        make_method(name, learner, 2, 0)
+
+
 def test_environments_need_the_same_spaces(tmp_path: Path) -> None:
     training = AgentTraining(SAC, STEPS, hyperparams=OFF_POLICY)
     with pytest.raises(ConfigurationError, match="different spaces"):

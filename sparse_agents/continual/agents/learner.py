@@ -41,7 +41,8 @@ class AgentTraining:
     Attributes:
         algorithm: of Stable-Baselines3, or ours.
         steps: environment steps of each task.
-        policy_kwargs: of the sparse policy; its topology is static, for methods decide what changes.
+        policy_kwargs: of the sparse policy; its topology is static, for methods decide what changes, and its output
+            layers are sparse unless they say otherwise.
         hyperparams: of the algorithm; ``learning_starts`` counts in every task.
         networks: those that methods look after.
         own_heads: whether output layers are each task's own.
@@ -104,7 +105,7 @@ class AgentLearner(Learner):
             make_env(self.envs[0], self.seed),
             seed=self.seed,
             device="cpu",
-            policy_kwargs={**self.training.policy_kwargs, "topology": "static"},
+            policy_kwargs={"dense_output": False, **self.training.policy_kwargs, "topology": "static"},
             **self.training.hyperparams,
         )  # type: ignore[call-arg]
 

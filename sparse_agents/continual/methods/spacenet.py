@@ -111,6 +111,11 @@ class SpaceNet(ContinualMethod):
         """Whether there are neurons and densities for all tasks."""
         demands: list[Demand] = []
         for network in self.learner.networks.values():
+            if not network.heads:
+                raise ConfigurationError(
+                    f"Network {network.name!r} has no sparse output layer, which every task has connections of its own "
+                    "to. Leave out dense_output."
+                )
             if len(self.density) != len(network.trunk) + 1:
                 raise ConfigurationError(
                     f"density={list(self.density)}: network {network.name!r} has {len(network.trunk) + 1} layers, and "
