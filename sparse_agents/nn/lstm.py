@@ -76,7 +76,7 @@ class UnrolledLSTM(nn.Module):
             state = 2 * (x.new_zeros(self.num_layers, x.shape[batch_dim], self.hidden_size),)
         self._check(x, x.shape[batch_dim], state)
         if x.shape[1 - batch_dim] > 1 and all(layer.backend == "masked" for layer in self._sparse()):
-            return cast("tuple[Tensor, State]", self._at_once(x, state))
+            return self._at_once(x, state)
         if self.batch_first:
             y, state = self._steps(x.transpose(0, 1), state)
             return y.transpose(0, 1), state
