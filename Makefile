@@ -28,7 +28,7 @@ test: install
 	$(BIN)/python -m pytest -n 2
 
 slow: install
-	$(BIN)/python -m pytest -m slow || test $$? -eq 5  # 5: there are none
+	$(BIN)/python -m pytest -m slow -n 2 || test $$? -eq 5  # 5: there are none
 
 lint: install
 	$(BIN)/ruff check .
