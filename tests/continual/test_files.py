@@ -95,6 +95,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
         ("train-labels-idx1-ubyte.gz", b"not packed at all", "cannot be read"),
         ("train-labels-idx1-ubyte.gz", gzip.compress(b"12345678")[:-9], "cannot be read"),
     ],
+    ids=["no header", "cut off", "of other images", "not packed", "packed and cut off"],  # packed files know the time
 )  # fmt: skip
 def test_a_damaged_idx_file_is_named(folder: Path, file: str, content: bytes, message: str) -> None:
     (folder / "mnist" / file).write_bytes(content)
