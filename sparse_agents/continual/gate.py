@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparse_agents.control import StepListener
 
-class Gate:
+
+class Gate(StepListener):
     """Lets an optimizer's steps through to some elements of its parameters only.
 
     Before a step the gradients of closed elements are set to zero, so that they count in no norm and no moment; after
@@ -29,6 +31,10 @@ class Gate:
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         ]
+
+    @property
+    def quiet(self) -> bool:
+        return True
 
     def is_open(self, parameter: Tensor) -> Tensor:
         """Bool, of the parameter's shape."""

@@ -16,6 +16,7 @@ from sparse_agents.continual.gate import Gate
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.network import Network
 from sparse_agents.continual.showing import showing
+from sparse_agents.control import StepListener
 
 
 class ContinualMethod(nn.Module, ABC):
@@ -60,9 +61,10 @@ class ContinualMethod(nn.Module, ABC):
         self.gates: dict[str, Gate] = {}
         self.companion: Companion | None = None
         for network in learner.networks.values():
-            network.optimizer.register_step_pre_hook(lambda *_, n=network: self._enter(n))
+            steps = _Steps(self, network)
+            network.optimizer.register_step_pre_hook(steps.enter)
             self.gates[network.name] = Gate(network.optimizer)
-            network.optimizer.register_step_post_hook(lambda *_, n=network: self._leave(n))
+            network.optimizer.register_step_post_hook(steps.leave)
 
     # -- for methods to define
 
@@ -80,6 +82,10 @@ class ContinualMethod(nn.Module, ABC):
 
     def after_step(self, network: Network) -> None:
         """With the gradients of the step that was taken, closed parts at zero."""
+
+    def quiet(self, network: Network) -> bool:
+        """Whether the next step leaves its layers the connections they have."""
+        return True
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Of a minibatch in supervised learning."""
@@ -127,17 +133,6 @@ class ContinualMethod(nn.Module, ABC):
         connections, values = self.shown(known)
         return showing(connections, {**self.learner.private(known), **values})
 
-    def _enter(self, network: Network) -> None:
-        if not self.finished:
-            self.before_step(network)
-
-    def _leave(self, network: Network) -> None:
-        if not self.finished:
-            self.after_step(network)
-            if self.companion is not None:
-                with self.whole(network):
-                    self.companion.after_step(network)
-
     def get_extra_state(self) -> dict[str, Any]:
         companion = {} if self.companion is None else {"companion": self.companion.state()}
         return {
@@ -153,3 +148,26 @@ class ContinualMethod(nn.Module, ABC):
         self.generator.set_state(state["generator"].cpu())
         if self.companion is not None:
             self.companion.restore(state["companion"])
+
+
+class _Steps(StepListener):
+    """Tells a method of the steps of a network's optimizer, while a task is in training."""
+
+    def __init__(self, method: ContinualMethod, network: Network) -> None:
+        self._method, self._network = method, network
+
+    @property
+    def quiet(self) -> bool:
+        return self._method.finished or self._method.quiet(self._network)
+
+    def enter(self, *_: Any) -> None:
+        if not self._method.finished:
+            self._method.before_step(self._network)
+
+    def leave(self, *_: Any) -> None:
+        method, network = self._method, self._network
+        if not method.finished:
+            method.after_step(network)
+            if method.companion is not None:
+                with method.whole(network):
+                    method.companion.after_step(network)

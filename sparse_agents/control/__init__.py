@@ -1,6 +1,7 @@
 """Topology updates driven by optimizer steps."""
 
 from sparse_agents.control.controller import TopologyController
+from sparse_agents.control.listener import StepListener, owners_of_hooks
 from sparse_agents.control.optimizer_state import is_like, map_moments, prefer_fused, swap_parameters
 from sparse_agents.control.rewiring import carry_out
 from sparse_agents.control.sparsify import (
@@ -13,6 +14,7 @@ from sparse_agents.control.sparsify import (
 )
 
 __all__ = [
+    "StepListener",
     "TopologyController",
     "carry_out",
     "check_kinds",
@@ -21,6 +23,7 @@ __all__ = [
     "initial_topologies",
     "is_like",
     "map_moments",
+    "owners_of_hooks",
     "prefer_fused",
     "sparsify",
     "split_options",

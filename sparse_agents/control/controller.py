@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sparse_agents.control.listener import StepListener
 from sparse_agents.control.optimizer_state import holds, learning_rate
 from sparse_agents.control.rewiring import carry_out
 from sparse_agents.errors import ConfigurationError
@@ -22,7 +23,7 @@ NEVER = -1
 RewireListener = Callable[[str, SparseLayer, Rewire], None]
 
 
-class TopologyController(nn.Module):
+class TopologyController(nn.Module, StepListener):
     """Owns the topology updates of the layers that one optimizer trains.
 
     It listens to the optimizer's step hooks: counts steps, asks the schedule, lets the rule rewire
@@ -104,11 +105,6 @@ class TopologyController(nn.Module):
                 optimizer.register_step_post_hook(self._after_step),
             ]
             self._arm()
-
-    @property
-    def hook_ids(self) -> set[int]:
-        """Of its hooks on the optimizer's step."""
-        return {handle.id for handle in self._handles}
 
     def listens_to(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether its topology follows this optimizer."""

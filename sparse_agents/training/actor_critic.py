@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sparse_agents.ops.program import TDTarget
 from sparse_agents.training.critics import all_gradients, critic_networks
 from sparse_agents.training.networks import Network, Room
-from sparse_agents.training.optimizers import adam_step
+from sparse_agents.training.optimizers import optimizer_step
 from sparse_agents.training.replay import minibatch_of
 
 
@@ -19,7 +19,7 @@ class ActorCriticStep:
     """A minibatch, the networks that are trained, room for their passes, and their optimizers.
 
     Args:
-        model: the agent, whose optimizers have begun.
+        model: the agent, whose optimizers have begun, where they are to step natively.
         batch: transitions in a minibatch.
         actor: its actor.
         gradients: the actor's, by parameter.
@@ -34,17 +34,16 @@ class ActorCriticStep:
         self.critics: Sequence[Network] = critic_networks(model.critic, gradients=True)
         self.minibatch = minibatch_of(model, batch, actor.dtype)
         self.rooms = [Room([actor, *self.critics], batch) for _ in range(rooms or 1 + len(self.critics))]
-        self.critic_adam = adam_step(model.critic.optimizer, all_gradients(self.critics))
-        self.actor_adam = adam_step(model.actor.optimizer, gradients)
+        self.critic_step = optimizer_step(model.critic.optimizer, all_gradients(self.critics))
+        self.actor_step = optimizer_step(model.actor.optimizer, gradients)
         self.critic_loss, self.actor_loss = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
         self._model = model
 
     def configure(self) -> None:
         """Learning rates and the discount may have changed."""
-        model = self._model
-        self.critic_adam.learning_rate = model.critic.optimizer.param_groups[0]["lr"]
-        self.actor_adam.learning_rate = model.actor.optimizer.param_groups[0]["lr"]
-        self.target.discount = model.gamma
+        self.critic_step.configure()
+        self.actor_step.configure()
+        self.target.discount = self._model.gamma
 
 
 def networks_of(model: Any, actor: str) -> Mapping[str, nn.Module]:

@@ -17,14 +17,14 @@ from stable_baselines3.td3.policies import Actor as TD3Actor
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from sparse_agents.control import TopologyController
+from sparse_agents.control import StepListener, TopologyController, owners_of_hooks
 from sparse_agents.nn import sparse_layers
 from sparse_agents.ops import MAX_LAYERS
 from sparse_agents.ops.library import library
 from sparse_agents.ops.program import MAX_CRITICS
 from sparse_agents.policies import CLASSES, SparsePolicyMixin
 from sparse_agents.training.networks import stretch_of
-from sparse_agents.training.optimizers import why_not as why_not_optimizer
+from sparse_agents.training.optimizers import trained
 from sparse_agents.training.signature import ARRAYS, has_gradient_hooks, module_hooks
 
 Networks = Mapping[str, nn.Module]
@@ -63,11 +63,12 @@ def _reasons(
     yield from _about_networks(model, networks)
     dtype = next(policy.parameters()).dtype
     controllers = cast(Mapping[str, TopologyController], policy.topology_controllers)
-    known = {handle.id for handle in own_hooks}.union(*(controller.hook_ids for controller in controllers.values()))
+    known = {handle.id for handle in own_hooks}
     for name, optimizer in optimizers.items():
-        reason = why_not_optimizer(optimizer, known, dtype)
-        if reason:
-            yield f"{reason}, the {name}'s"
+        if not all(isinstance(owner, StepListener) for owner in owners_of_hooks(optimizer, but=known)):
+            yield f"the step of the {name}'s optimizer has hooks"
+        if any(parameter.dtype != dtype for parameter in trained(optimizer)):
+            yield f"the {name}'s optimizer has parameters of another type than {dtype}"
     for name, controller in controllers.items():
         if not controller.listens_to(optimizers[name]):
             yield f"the {name}'s optimizer is another than its topology follows (attach its controller to it)"

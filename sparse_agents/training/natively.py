@@ -12,10 +12,10 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from sparse_agents.control import TopologyController
+from sparse_agents.control import StepListener, owners_of_hooks
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.training.eligibility import why_not
-from sparse_agents.training.optimizers import has_begun
+from sparse_agents.training.optimizers import has_begun, steps_natively
 from sparse_agents.training.signature import Signature, optimizers_of
 
 COUNTED_ALREADY = ("train/n_updates", "train/learning_rate")
@@ -99,19 +99,15 @@ class TrainsNatively(OffPolicyAlgorithm):
 
     def _update(self, batch_size: int) -> Mapping[str, float]:
         """One of them, natively unless a topology rule wants to look on."""
-        stepping = self.steps_taken_by(self._n_updates + 1)
-        controllers = [self._controllers()[name] for name, steps in stepping.items() if steps]
         compiled = self._compiled
         assert compiled is not None
         if compiled.step is None:
             compiled = self._current(batch_size)
-        if compiled.step is not None and all(controller.quiet for controller in controllers):
+        stepping = [name for name, steps in self.steps_taken_by(self._n_updates + 1).items() if steps]
+        if compiled.step is not None and all(one.quiet for name in stepping for one in compiled.listeners[name]):
             self._n_updates += 1
             self.before_native_update()
-            losses = compiled.step.run(self._n_updates)
-            for controller in controllers:
-                controller.advance()
-            return losses
+            return compiled.step.run(self._n_updates)
         values = self.logger.name_to_value
         before = dict(values)
         super().train(1, batch_size)
@@ -128,15 +124,10 @@ class TrainsNatively(OffPolicyAlgorithm):
             if reason is not None and reason != self._told:
                 self._told = reason
                 warnings.warn(f"Training by Stable-Baselines3's own step, not the native one: {reason}.", stacklevel=3)
-            if reason is None and all(map(has_begun, compiled.optimizers.values())):
+            if reason is None and all(map(has_begun, filter(steps_natively, compiled.optimizers.values()))):
                 compiled.step = self.native_step(batch_size)
                 compiled.step.configure()
         return compiled
-
-    def _controllers(self) -> Mapping[str, TopologyController]:
-        controllers: Any = self.policy.topology_controllers
-        found: Mapping[str, TopologyController] = controllers
-        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """A step is good for the tensors it was compiled for, and copied optimizers leave their hooks behind."""
@@ -157,6 +148,8 @@ class Compiled:
     Attributes:
         step: None where there is none to be had, yet or at all.
         reason: why there is none at all.
+        optimizers: by name.
+        listeners: to their steps.
     """
 
     def __init__(self, model: OffPolicyAlgorithm, batch_size: int, others: Mapping[str, torch.optim.Optimizer]) -> None:
@@ -164,6 +157,10 @@ class Compiled:
         self.reason: str | None = None
         self._signature = Signature(model, others, batch_size)
         self.optimizers = self._signature.optimizers
+        self.listeners = {
+            name: [owner for owner in owners_of_hooks(optimizer) if isinstance(owner, StepListener)]
+            for name, optimizer in self.optimizers.items()
+        }
 
     def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether everything lies there still."""

@@ -12,7 +12,7 @@ from sparse_agents.training.actor_critic import ActorCriticStep
 from sparse_agents.training.critics import bootstrap, critic_networks, fit
 from sparse_agents.training.gaussian import GaussianActor, Sample
 from sparse_agents.training.networks import Pass
-from sparse_agents.training.optimizers import adam_step, polyak_average
+from sparse_agents.training.optimizers import optimizer_step, polyak_average
 
 
 class SACStep(ActorCriticStep):
@@ -47,9 +47,9 @@ class SACStep(ActorCriticStep):
             Copy.between(self._then.action, data.next_transitions[:, data.observation_dim :]),
             *bootstrapping,
             *fit(data, self.critics, self.rooms[1], targets, 0.5, self.critic_loss),
-            self.critic_adam,
+            *self.critic_step.steps,
             *self._update_actor(now),
-            self.actor_adam,
+            *self.actor_step.steps,
             self._polyak,
         ]
         self._program = Program(program, actor.network.dtype)
@@ -62,7 +62,7 @@ class SACStep(ActorCriticStep):
         logarithm = model.log_ent_coef
         assert logarithm is not None
         gradient = torch.zeros_like(logarithm)
-        self._entropy_adam = adam_step(model.ent_coef_optimizer, {logarithm: gradient})
+        self._entropy_step = optimizer_step(model.ent_coef_optimizer, {logarithm: gradient})
         self._learned: Entropy = Entropy.of(
             rows=self.minibatch.batch,
             target=float(model.target_entropy),
@@ -72,7 +72,7 @@ class SACStep(ActorCriticStep):
             coefficient=self._coefficient,
             loss=self._entropy_loss,
         )
-        return [self._learned, self._entropy_adam]
+        return [self._learned, *self._entropy_step.steps]
 
     def _update_actor(self, actor: Pass) -> Sequence[Step]:
         """By the least critic's gradient, sample by sample; the critics' data is used up by now."""
@@ -116,7 +116,7 @@ class SACStep(ActorCriticStep):
         if self._model.ent_coef_optimizer is None:
             self._coefficient.fill_(self._model.ent_coef_tensor.item())
         else:
-            self._entropy_adam.learning_rate = self._model.ent_coef_optimizer.param_groups[0]["lr"]
+            self._entropy_step.configure()
             self._learned.target = float(self._model.target_entropy)
 
     def run(self, updates: int) -> dict[str, float]:
@@ -130,4 +130,6 @@ class SACStep(ActorCriticStep):
             loss.zero_()
         self._polyak.tau = self._model.tau
         self._program.run()
+        for step in (self.critic_step, self.actor_step):
+            step.taken()
         return {f"train/{name}": float(value) for name, value in {**losses, "ent_coef": self._coefficient}.items()}

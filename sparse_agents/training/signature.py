@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sparse_agents.nn import SparseLayer, sparse_layers
 from sparse_agents.nn.sequential import MODULE_HOOKS
 from sparse_agents.policies import SparsePolicyMixin
+from sparse_agents.training.optimizers import steps_natively
 
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 COMPILED = (
@@ -41,7 +42,7 @@ class Signature:
         self._contents: list[Mapping[Any, object]] = [
             module[kind] for module in modules for kind in ("_modules", "_parameters") if module[kind]
         ]
-        for optimizer in self.optimizers.values():
+        for optimizer in filter(steps_natively, self.optimizers.values()):
             self._contents += [optimizer.state, *optimizer.state.values()]
         self._hooks = list(module_hooks(policy))
         self._layers = list(sparse_layers(policy).values())

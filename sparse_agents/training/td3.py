@@ -31,13 +31,13 @@ class TD3Step(ActorCriticStep):
         smoothing = self._smoothed(network_of(model.actor_target.mu))
         bootstrapping, self.target, targets = bootstrap(self.minibatch, critic_networks(model.critic_target))
         fitting = fit(self.minibatch, self.critics, self.rooms[0], targets, 1.0, self.critic_loss)
-        always = [*self.minibatch.operations(), *smoothing, *bootstrapping, *fitting, self.critic_adam]
+        always = [*self.minibatch.operations(), *smoothing, *bootstrapping, *fitting, *self.critic_step.steps]
         self._critics_alone = Program(always, actor.dtype)
         data, (first, second) = self.minibatch, self.rooms
         ascent = actor.ascend(
             self.critics[0], data.observations, data.transitions, self.actor_loss, (first, second)
         )  # the critics' data is used up by now
-        self._with_actor = Program([*always, *ascent, self.actor_adam, self._polyak], actor.dtype)
+        self._with_actor = Program([*always, *ascent, *self.actor_step.steps, self._polyak], actor.dtype)
 
     def _smoothed(self, actor: Network) -> list[Step]:
         """The target actions (section 5.3), into ``next_transitions``."""
@@ -64,5 +64,9 @@ class TD3Step(ActorCriticStep):
         self.critic_loss.zero_()
         self.actor_loss.zero_()
         (self._with_actor if with_actor else self._critics_alone).run()
+        self.critic_step.taken()
         losses = {"train/critic_loss": float(self.critic_loss)}
-        return {**losses, "train/actor_loss": float(self.actor_loss)} if with_actor else losses
+        if not with_actor:
+            return losses
+        self.actor_step.taken()
+        return {**losses, "train/actor_loss": float(self.actor_loss)}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import DQN, PPO, SAC, TD3
+from twins import counting
 
 from sparse_agents import DSSAC, DSTD3
 from sparse_agents.continual.agents.learner import AgentLearner, AgentTraining
@@ -111,6 +112,30 @@ def test_every_method_trains_every_algorithm(algorithm: type, name: str, tmp_pat
     assert made.learner.model.num_timesteps == 2 * STEPS
     for capacity in made.method.capacity().values():
         assert min(vars(capacity).values()) >= 0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [
+        pytest.param(algorithm, name, marks=() if (algorithm, name) == (DSSAC, "spacenet") else SLOW)
+        for algorithm in (DSSAC, DSTD3)
+        for name in FOR_AGENTS
+    ],
+)
+def test_native_steps_do_what_stable_baselines3_does(
+    algorithm: type, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a method changes before and after them; those at which connections move are Stable-Baselines3's."""
+    with counting() as ran:
+        native = run(tmp_path / "native", name, algorithm)
+    trained = 2 * (STEPS - OFF_POLICY["learning_starts"])
+    assert len(ran) > 0.7 * trained
+    monkeypatch.setattr(algorithm, "train", {DSSAC: SAC, DSTD3: TD3}[algorithm].train)
+    with counting() as ran:
+        plain = run(tmp_path / "plain", name, algorithm)
+    assert not ran
+    for key, value in weights(plain).items():
+        torch.testing.assert_close(weights(native)[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
 @pytest.mark.parametrize("at", [20, 48, 70])

@@ -118,8 +118,9 @@ def difference(native: Any, plain: Any) -> float:
         worst = max(worst, float((native.log_ent_coef - plain.log_ent_coef).detach().abs()))
     for one, two in optimizers:
         for a, b in zip(one.state.values(), two.state.values(), strict=True):
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                worst = max(worst, float((a[key] - b[key]).abs().max()))
+            assert a.keys() == b.keys()
+            for key in a:
+                worst = max(worst, float((torch.as_tensor(a[key]) - torch.as_tensor(b[key])).abs().max()))
     return worst
 
 

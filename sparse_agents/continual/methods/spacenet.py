@@ -212,9 +212,15 @@ class SpaceNet(ContinualMethod):
             for key, sums in self._neurons(network).items():
                 self.accumulated[key] += sums
         self.steps[network.name] += 1
-        steps, length = self.steps[network.name], self.learner.updates(network)
-        if steps % (self.update_interval or length // 4) == 0 and steps < length:
+        if self._moves(network, self.steps[network.name]):
             self._move(network)
+
+    def quiet(self, network: Network) -> bool:
+        return not self._moves(network, self.steps[network.name] + 1)
+
+    def _moves(self, network: Network, step: int) -> bool:
+        length = self.learner.updates(network)
+        return step % (self.update_interval or length // 4) == 0 and step < length
 
     def _neurons(self, network: Network) -> dict[str, Tensor]:
         """The importance of each layer's outputs, by that layer; of the network's inputs under the name ``""``."""
