@@ -45,14 +45,7 @@ def agents(
 
     ``rivals``: also those of :mod:`sparse_agents.benchmark.agent_rivals`, ``official`` being for DS-TD3's.
     """
-    dense, sparse = PAIRS[algorithm]
-    names = {sparsity: f"{sparse.__name__} {sparsity:.0%}" for sparsity in sparsities}
-    models: dict[str, Any] = {"dense": new_agent(dense, env_id, width, batch)}
-    if masks:
-        models["masks"] = masked(new_agent(dense, env_id, width, batch), max(sparsities))
-    if rivals and (agent := sbx_agent(algorithm, env_id, width, batch)) is not None:
-        models[SBX] = agent
-    models |= {name: new_agent(sparse, env_id, width, batch, sparsity) for sparsity, name in names.items()}
+    names, models = _contenders(algorithm, env_id, width, batch, sparsities, masks, rivals)
     for model in models.values():
         fill(model)
     if rivals and official is not None and algorithm == "TD3":
@@ -67,15 +60,7 @@ def learning(
     steps: int = 300, rivals: bool = False,
 ) -> Iterator[Record]:  # fmt: skip
     """Steps of ``learn()``: acting, the environment, the replay buffer and one gradient step each."""
-    dense, sparse = PAIRS[algorithm]
-    names = {sparsity: f"{sparse.__name__} {sparsity:.0%}"}
-    models: dict[str, Any] = {
-        "dense": new_agent(dense, env_id, width, batch, action_noise=_noise(env_id)),
-        "masks": masked(new_agent(dense, env_id, width, batch, action_noise=_noise(env_id)), sparsity),
-        names[sparsity]: new_agent(sparse, env_id, width, batch, sparsity, action_noise=_noise(env_id)),
-    }
-    if rivals and (agent := sbx_agent(algorithm, env_id, width, batch, action_noise=_noise(env_id))) is not None:
-        models[SBX] = agent
+    names, models = _contenders(algorithm, env_id, width, batch, [sparsity], rivals=rivals, action_noise=_noise(env_id))
     times: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():
         model.learn(2 * batch)
@@ -94,20 +79,28 @@ def predictions(
     rivals: bool = False,
 ) -> Iterator[Record]:  # fmt: skip
     """``predict()`` of one observation: Stable-Baselines3's, with masks, and ours."""
-    dense, sparse = PAIRS[algorithm]
-    names = {sparsity: f"{sparse.__name__} {sparsity:.0%}"}
-    models: dict[str, Any] = {
-        "dense": new_agent(dense, env_id, width, 1),
-        "masks": masked(new_agent(dense, env_id, width, 1), sparsity),
-        names[sparsity]: new_agent(sparse, env_id, width, 1, sparsity),
-    }
-    if rivals and (agent := sbx_agent(algorithm, env_id, width, 1)) is not None:
-        models[SBX] = agent
+    names, models = _contenders(algorithm, env_id, width, 1, [sparsity], rivals=rivals)
     observation = make_env(env_id, 0).observation_space.sample()
     seconds = alternate(
         {name: partial(model.predict, observation, deterministic=True) for name, model in models.items()}
     )
     yield from _records(f"{algorithm} predict, {env_id}, {width}x{width}", 1, algorithm, names, seconds)
+
+
+def _contenders(
+    algorithm: str, env_id: str, width: int, batch: int, sparsities: Sequence[float], masks: bool = True,
+    rivals: bool = False, **settings: Any,
+) -> tuple[dict[float, str], dict[str, Any]]:  # fmt: skip
+    """Names of ours by sparsity, and all agents by name."""
+    dense, sparse = PAIRS[algorithm]
+    names = {sparsity: f"{sparse.__name__} {sparsity:.0%}" for sparsity in sparsities}
+    models: dict[str, Any] = {"dense": new_agent(dense, env_id, width, batch, **settings)}
+    if masks:
+        models["masks"] = masked(new_agent(dense, env_id, width, batch, **settings), max(sparsities))
+    if rivals and (agent := sbx_agent(algorithm, env_id, width, batch, **settings)) is not None:
+        models[SBX] = agent
+    models |= {name: new_agent(sparse, env_id, width, batch, at, **settings) for at, name in names.items()}
+    return names, models
 
 
 def new_agent(

@@ -174,7 +174,7 @@ class AgentLearner(Learner):
         """
         found = []
         for task, env in enumerate(self.envs):
-            successes = Successes()
+            successes = _Successes()
             with method.view(task):
                 self._evaluation[env].seed(self.seed + 7)
                 returns, _ = evaluate(self.model, self._evaluation[env], self.training.episodes, callback=successes)
@@ -273,7 +273,7 @@ class AgentLearner(Learner):
         return torch.as_tensor(seen[:: max(1, len(seen) // FISHER_SAMPLES)])
 
 
-class Successes:
+class _Successes:
     """Collects what episodes of an evaluation end with, where they say it."""
 
     def __init__(self) -> None:
