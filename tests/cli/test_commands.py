@@ -17,6 +17,7 @@ import yaml
 from stable_baselines3 import TD3
 
 from sparse_agents import DSTD3
+from sparse_agents.cli import COMMANDS
 from sparse_agents.errors import ConfigurationError
 
 SHORT = ["--hyperparams", "learning_starts:50", "--eval-episodes", "1", "--verbose", "0", "--num-threads", "1"]
@@ -230,7 +231,7 @@ def test_a_cut_short_model_is_named(trained: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "benchmark"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_defaults(command: str, tmp_path: Path) -> None:
     done = run(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
