@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
 from tyro.conf import arg
 
 from sparse_agents.cli.options import parse
 from sparse_agents.cli.saved_agent import AgentArguments, SavedAgent
+from sparse_agents.cli.sequence_job import SequenceJob, arguments_of, settings_of
+from sparse_agents.continual.runner import open_run
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.runs import evaluate
+from sparse_agents.runs import evaluate, film, make_env
 
 
 @dataclass(frozen=True)
 class EvaluateArguments(AgentArguments):
-    """Evaluate a trained agent: a run folder, or a model's zip with --algo and --env."""
+    """Evaluate a trained agent: a run folder, or a model's zip with --algo and --env. Of a sequence of tasks
+    (logs/sequences/SEQUENCE/METHOD/seed_0), every task by itself."""
 
     n_eval_episodes: Annotated[int, arg(aliases=["-n"])] = 10
     """Episodes."""
@@ -26,8 +33,12 @@ class EvaluateArguments(AgentArguments):
     """Sample actions instead of taking the most likely one."""
     seed: int = 0
     """Seed of the environment."""
+    video: Path | None = None
+    """Folder for a video of each episode."""
+    data_dir: Path | None = None
+    """Of a sequence of images that come with no package: where they are."""
     json: bool = False
-    """Print one JSON object instead of a line of text."""
+    """Print one JSON object instead of text."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -35,9 +46,27 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(EvaluateArguments, "evaluate", argv)
     if arguments.n_eval_episodes < 1:
         raise ConfigurationError(f"--n-eval-episodes {arguments.n_eval_episodes}: give at least 1.")
+    if settings_of(arguments.agent).is_file():
+        _tasks(arguments)
+    else:
+        _episodes(arguments)
+
+
+def _episodes(arguments: EvaluateArguments) -> None:
     saved = SavedAgent.find(arguments)
-    model, env = saved.load(arguments.seed)
-    returns, lengths = evaluate(model, env, arguments.n_eval_episodes, deterministic=not arguments.stochastic)
+    episodes = arguments.n_eval_episodes
+    if arguments.video is None:
+        plain = make_env(saved.env_id, arguments.seed)
+    else:
+        plain = film(saved.env_id, arguments.seed, arguments.video, episodes)
+    model, env = saved.load(plain)
+    with tqdm(total=episodes, unit=" episodes", leave=False, disable=None) as bar:
+
+        def count(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+            bar.update(int(bool(local["done"])))
+
+        returns, lengths = evaluate(model, env, episodes, deterministic=not arguments.stochastic, callback=count)
+    env.close()
     result = {
         "model": str(saved.path),
         "env": saved.env_id,
@@ -46,9 +75,37 @@ def main(argv: Sequence[str]) -> None:
         "std_return": float(np.std(returns)),
         "returns": returns,
         "lengths": lengths,
+        "videos": [] if arguments.video is None else sorted(map(str, arguments.video.glob("*.mp4"))),
     }
     if arguments.json:
         print(json.dumps(result))
-    else:
-        summary = f"{result['mean_return']:.1f} ± {result['std_return']:.1f}"
-        print(f"{saved.path}: {summary} on {saved.env_id}, {len(returns)} episodes")
+        return
+    summary = f"{result['mean_return']:.1f} ± {result['std_return']:.1f}"
+    print(f"{saved.path}: {summary} on {saved.env_id}, {len(returns)} episodes")
+    if arguments.video is not None:
+        print(f"videos in {arguments.video}")
+
+
+def _tasks(arguments: EvaluateArguments) -> None:
+    """Of a sequence, as its method answers now."""
+    for flag in ("video", "env", "algo", "which", "normalization"):
+        if getattr(arguments, flag) is not None:
+            raise ConfigurationError(f"--{flag} is for a single agent, and {arguments.agent} is a sequence of tasks.")
+    if arguments.stochastic:
+        raise ConfigurationError("--stochastic is for a single agent: tasks of a sequence are answered as best known.")
+    folder = arguments.agent
+    given = arguments_of(folder, eval_episodes=arguments.n_eval_episodes, data_dir=arguments.data_dir)
+    job = SequenceJob.of(given, folder)
+    learner, method, _ = open_run(folder, job.learner, job.method)
+    if method.task < 0:
+        raise ConfigurationError(f"{folder} has no checkpoint yet.")
+    scores = {identity: list(found) for identity, found in learner.scores(method).items()}
+    learned = method.task + 1 if method.finished else method.task
+    if arguments.json:
+        found = {"run": str(folder), "sequence": given.sequence, "method": given.method, "learned": learned}
+        print(json.dumps({**found, "tasks": list(learner.tasks), "scores": scores}))
+        return
+    table = Table("task", *(f"score, identity {identity}" for identity in scores), title=f"{learned} tasks learned")
+    for index, task in enumerate(learner.tasks):
+        table.add_row(task, *(f"{found[index]:.3f}" for found in scores.values()))
+    Console().print(table)

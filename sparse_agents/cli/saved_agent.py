@@ -69,9 +69,9 @@ class SavedAgent:
             raise ConfigurationError(f"--normalization {found.statistics}: there is no such file.")
         return found
 
-    def load(self, seed: int = 0) -> tuple[BaseAlgorithm, VecEnv]:
-        """The agent and an environment for it."""
-        env = make_env(self.env_id, seed)
+    def load(self, env: VecEnv | None = None) -> tuple[BaseAlgorithm, VecEnv]:
+        """The agent and an environment for it, by default a new one, with the statistics it normalises by."""
+        env = make_env(self.env_id, 0) if env is None else env
         if self.statistics is not None:
             env = with_statistics(env, self.statistics)
         return checkpoint.load_model(self.path, algorithm(self.algo), env), env

@@ -45,18 +45,14 @@ class SequenceRun:
         self.eval_every, self.save_every = eval_every, save_every
         self._progress = progress
         folder.mkdir(parents=True, exist_ok=True)
-        self._checkpoint = folder / "checkpoint.pt"
-        saved = self._read() if self._checkpoint.is_file() else None
-        self.learner = make_learner(None if saved is None else saved["learner"])
-        self.method = make_method(self.learner)
-        rows = {"evaluations": 0, "capacity": 0}
-        if saved is not None:
-            self.method.set_extra_state(saved["method"])
-            rows = saved["rows"]
+        self._checkpoint = _checkpoint_of(folder)
+        self.learner, self.method, rows = open_run(folder, make_learner, make_method)
         self._last = self.learner.step
         self.records = Records(folder / "evaluations.csv", Evaluation, rows["evaluations"])
         self.capacity = Records(folder / "capacity.csv", LayerUse, rows["capacity"])
-        self._board = SummaryWriter(str(folder / "tb"), purge_step=None if saved is None else self._steps())
+        self._board = SummaryWriter(
+            str(folder / "tb"), purge_step=self._steps() if self._checkpoint.is_file() else None
+        )
 
     def run(self) -> None:
         """To the end of the last task.
@@ -142,11 +138,35 @@ class SequenceRun:
         with atomic_file(self._checkpoint) as draft:
             torch.save(state, draft)
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
-            return {name: state[name] for name in ("learner", "method", "rows")}
-        except (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
-            raise CheckpointError(
-                f"Checkpoint {self._checkpoint} is damaged: {error}. Remove the folder to start anew."
-            ) from error
+
+def open_run(
+    folder: Path,
+    make_learner: Callable[[Mapping[str, Any] | None], Learner],
+    make_method: Callable[[Learner], ContinualMethod],
+) -> tuple[Learner, ContinualMethod, Mapping[str, int]]:
+    """A learner and a method as the run in a folder has left them, and the rows its records had; new ones where there
+    is none yet.
+
+    Raises:
+        CheckpointError: where its checkpoint is damaged.
+    """
+    path = _checkpoint_of(folder)
+    saved = _read(path) if path.is_file() else None
+    learner = make_learner(None if saved is None else saved["learner"])
+    method = make_method(learner)
+    if saved is None:
+        return learner, method, {"evaluations": 0, "capacity": 0}
+    method.set_extra_state(saved["method"])
+    return learner, method, saved["rows"]
+
+
+def _checkpoint_of(folder: Path) -> Path:
+    return folder / "checkpoint.pt"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        return {name: state[name] for name in ("learner", "method", "rows")}
+    except (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"Checkpoint {path} is damaged: {error}. Remove the folder to start anew.") from error

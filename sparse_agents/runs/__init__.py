@@ -4,7 +4,7 @@ from sparse_agents.runs import checkpoint
 from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
 from sparse_agents.runs.disk import atomic_file, read_yaml
 from sparse_agents.runs.environment_state import KeepsState, episodes_written, goes_back
-from sparse_agents.runs.environments import check_device, check_environment, evaluate, make_env
+from sparse_agents.runs.environments import check_device, check_environment, evaluate, film, make_env
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.interrupts import Interrupted, StopRequest
 from sparse_agents.runs.logger import run_logger
@@ -30,6 +30,7 @@ __all__ = [
     "episodes_written",
     "evaluate",
     "evaluation",
+    "film",
     "goes_back",
     "gradient_step_seconds",
     "make_env",

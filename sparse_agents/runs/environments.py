@@ -8,12 +8,15 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import torch
+from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sparse_agents.errors import ConfigurationError, unknown
@@ -48,6 +51,33 @@ class _Make:
             for package in self.packages:
                 importlib.import_module(package)
         return gym.make(self.env_id)
+
+
+def film(env_id: str, seed: int, folder: Path, episodes: int) -> VecEnv:
+    """An environment that needs no display to write a video of each of its first episodes.
+
+    Raises:
+        ConfigurationError: where the environment does not draw itself, or a package for it is not installed.
+    """
+    if "mujoco" not in sys.modules and not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    check_environment(env_id)
+    _silence_known_warning()
+    try:
+        env = gym.make(env_id, render_mode="rgb_array")
+        env.reset()
+        env.render()
+        filmed = RecordVideo(
+            env, str(folder), episode_trigger=lambda episode: episode < episodes,
+            name_prefix=env_id.replace("/", "-"), disable_logger=True,
+        )  # fmt: skip
+    except gym.error.DependencyNotInstalled as error:
+        raise ConfigurationError(f"A video of {env_id} needs a package that is not installed: {error}") from error
+    except (TypeError, ValueError, gym.error.Error) as error:
+        raise ConfigurationError(f"{env_id} does not draw itself, so there is nothing to film: {error}") from error
+    made = DummyVecEnv([lambda: Monitor(filmed)])
+    made.seed(seed)
+    return made
 
 
 def check_environment(env_id: str) -> None:
