@@ -111,17 +111,20 @@ def bootstrap_interval(values: Array) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def draw(panels: Mapping[str, Mapping[str, Curves]], title: str, path: Path) -> None:
+def draw(
+    panels: Mapping[str, Mapping[str, Curves]], title: str, path: Path, colors: Mapping[str, Any] | None = None
+) -> None:
     """A panel for each environment: mean returns over seeds, smoothed over five evaluations, and bootstrap intervals.
 
     Args:
         panels: agents' curves by name, by environment; the same name has the same colour everywhere.
         title: of the figure.
         path: of the file.
+        colors: by name; the first one's is black by default.
     """
     plt = pyplot()
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-    colors = dict(zip(names, itertools.cycle(("black", *plt.get_cmap("tab10").colors)), strict=False))
+    colors = colors or dict(zip(names, itertools.cycle(("black", *plt.get_cmap("tab10").colors)), strict=False))
     figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels), 3.8), squeeze=False)
     for axis, (env, curves) in zip(axes[0], panels.items(), strict=True):
         for name, curve in curves.items():
@@ -133,7 +136,7 @@ def draw(panels: Mapping[str, Mapping[str, Curves]], title: str, path: Path) -> 
         axis.legend(frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 
 

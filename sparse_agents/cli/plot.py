@@ -1,0 +1,132 @@
+"""Draw runs beside each other."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from sparse_agents.cli.options import parse
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.experiments.aggregates import aggregate, final_returns, scale_by, scores_of
+from sparse_agents.experiments.collection import CollectedRun, by_label, collect, of_length
+from sparse_agents.experiments.comparison_figures import (
+    draw_aggregates,
+    draw_improvement,
+    draw_learning_curves,
+    draw_profiles,
+    draw_sparsity,
+)
+from sparse_agents.experiments.intervals import Interval
+
+
+@dataclass(frozen=True)
+class PlotArguments:
+    """Draw runs beside each other: learning curves, aggregates over environments and seeds, performance profiles, how
+    likely one is better than another, returns over sparsities. Runs that differ in nothing but environment and seed
+    belong together."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Run folders, or folders that have some below them."""
+    out: Path = Path("plots")
+    """Folder for the figures, each as PNG and SVG."""
+    by: tuple[str, ...] = ()
+    """Settings to tell runs apart by, such as sparsity topology; all in which they differ by default."""
+    baseline: str | None = None
+    """Whose mean return is a score of 1, by its name in the figures; by default that of the best."""
+    steps: int | None = None
+    """Look at the first so many environment steps; by default at whole runs, those being left out that are shorter
+    than others on their environment."""
+    last: int = 5
+    """Evaluations at the end of a run that its return is the mean of."""
+    json: Annotated[bool, arg()] = False
+    """Print one JSON object instead of tables."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(PlotArguments, "plot", argv)
+    if arguments.last < 1:
+        raise ConfigurationError(f"--last {arguments.last}: at least 1 evaluation.")
+    runs, short = of_length(collect(arguments.runs), arguments.steps)
+    for run in short:
+        print(f"left out: {run.folder.path}, of {run.steps:,} steps", file=sys.stderr)
+    if not runs:
+        raise ConfigurationError(f"--steps {arguments.steps}: no run is as long.")
+    labels = by_label(runs, arguments.by)
+    if arguments.baseline is not None and arguments.baseline not in labels:
+        raise unknown("baseline", arguments.baseline, labels)
+    returns = final_returns(labels, arguments.last)
+    out = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    draw_learning_curves(labels, out / "curves")
+    found = {}
+    if len(labels) > 1:
+        found = _compare(labels, returns, arguments)
+    if len({run.sparsity for runs in labels.values() for run in runs} - {None}) > 1:
+        draw_sparsity(labels, arguments.last, out / "sparsity")
+    figures = sorted(str(file) for file in out.iterdir() if file.suffix in (".png", ".svg"))
+    if arguments.json:
+        print(json.dumps({"returns": returns, "aggregates": _plain(found), "figures": figures}))
+        return
+    console = Console()
+    console.print(_returns_table(returns, arguments.last))
+    if found:
+        console.print(_aggregate_table(found))
+    console.print("\n".join(figures))
+
+
+def _compare(
+    labels: Mapping[str, Sequence[CollectedRun]], returns: Any, arguments: PlotArguments
+) -> dict[str, dict[str, Interval]]:
+    """Aggregates, of the agents that were run on all environments."""
+    scores = scores_of(returns, scale_by(returns, arguments.baseline))
+    if len(scores) < 2:
+        return {}
+    title = "score 1: the mean of " + (arguments.baseline or "the best agent on each environment")
+    draw_aggregates(scores, title, arguments.out / "aggregates")
+    draw_profiles(scores, title, arguments.out / "profiles")
+    given = arguments.baseline
+    draw_improvement(
+        scores, given if given is not None and given in scores else next(iter(scores)), arguments.out / "improvement"
+    )
+    return aggregate(scores)
+
+
+def _plain(found: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
+    """Intervals as JSON can say them."""
+    return {
+        label: {kind: [v if math.isfinite(v) else None for v in interval] for kind, interval in kinds.items()}
+        for label, kinds in found.items()
+    }
+
+
+def _returns_table(returns: Mapping[str, Mapping[str, Mapping[int, float]]], last: int) -> Table:
+    envs = sorted({env for found in returns.values() for env in found})
+    table = Table("", *envs, title=f"mean of the last {last} evaluations, over seeds")
+    for label, found in returns.items():
+        cells = [list(found[env].values()) if env in found else [] for env in envs]
+        texts = [f"{sum(one) / len(one):.1f} ({len(one)} seeds)" if one else "–" for one in cells]
+        table.add_row(label, *texts)
+    return table
+
+
+def _aggregate_table(found: Mapping[str, Mapping[str, Interval]]) -> Table:
+    kinds = list(next(iter(found.values())))
+    table = Table("score", *kinds, title="over environments and seeds, 95% bootstrap intervals")
+    for label, of_label in found.items():
+        table.add_row(label, *(_said(of_label[kind]) for kind in kinds))
+    return table
+
+
+def _said(interval: Interval) -> str:
+    text = f"{interval.mean:.2f}"
+    return text if math.isinf(interval.low) else f"{text} [{interval.low:.2f}, {interval.high:.2f}]"

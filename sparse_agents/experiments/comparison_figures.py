@@ -1,0 +1,130 @@
+"""Figures of several agents beside each other, in PNG and SVG."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparse_agents.experiments.aggregates import Scores, aggregate, improvement, profiles
+from sparse_agents.experiments.collection import CollectedRun
+from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.intervals import Interval
+from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
+
+LEVELS = 101
+"""Points of a performance profile."""
+
+
+def colors_of(labels: Sequence[str]) -> dict[str, Any]:
+    """The same in all figures."""
+    return dict(zip(labels, itertools.cycle(pyplot().get_cmap("tab10").colors), strict=False))
+
+
+def draw_learning_curves(labels: Mapping[str, Sequence[CollectedRun]], path: Path) -> None:
+    """A panel for each environment."""
+    envs = sorted({run.env for runs in labels.values() for run in runs})
+    panels: dict[str, dict[str, Curves]] = {}
+    for env in envs:
+        for label, runs in labels.items():
+            histories = [run.history for run in runs if run.env == env]
+            if histories:
+                panels.setdefault(env, {})[label] = Curves.of(histories, int(histories[0].timesteps[-1]))
+    for file in _both(path):
+        draw(
+            panels, "mean over seeds, smoothed over 5 evaluations; 95% bootstrap intervals", file, colors_of([*labels])
+        )
+
+
+def draw_aggregates(scores: Scores, title: str, path: Path) -> None:
+    """Interquartile mean, mean and median side by side, an agent in each line."""
+    found = aggregate(scores)
+    kinds = list(next(iter(found.values())))
+    colors = colors_of([*scores])
+    figure, axes = pyplot().subplots(
+        1, len(kinds), figsize=(3 * len(kinds) + 2, 0.4 * len(found) + 1.2), sharey=True, squeeze=False
+    )
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        _lines(axis, {label: of_label[kind] for label, of_label in found.items()}, colors)
+        axis.set_title(kind, fontsize=10)
+        axis.set_xlabel("score")
+    _save(figure, title, path)
+
+
+def draw_profiles(scores: Scores, title: str, path: Path) -> None:
+    """What part of an agent's runs is above a score, over scores."""
+    every = np.concatenate([one.reshape(-1) for one in scores.values()])
+    levels = np.linspace(min(0.0, float(every.min())), float(every.max()) * 1.02, LEVELS)
+    figure, axis = pyplot().subplots(figsize=(6, 3.8))
+    colors = colors_of([*scores])
+    for label, (points, interval) in profiles(scores, levels).items():
+        axis.plot(levels, points, label=label, color=colors[label], linewidth=1.8)
+        if len(scores[label]) > 1:
+            axis.fill_between(levels, interval[0], interval[1], color=colors[label], alpha=0.12, linewidth=0)
+    axis.set_xlabel("score")
+    axis.set_ylabel("part of runs above it")
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=8)
+    _save(figure, title, path)
+
+
+def draw_improvement(scores: Scores, over: str, path: Path) -> None:
+    """How likely each agent is better than one of them."""
+    found = improvement(scores, over)
+    figure, axis = pyplot().subplots(figsize=(6, 0.4 * len(found) + 1.4))
+    _lines(axis, found, colors_of([*scores]))
+    axis.axvline(0.5, color="grey", linewidth=0.8, linestyle=":")
+    axis.set_xlim(-0.03, 1.03)
+    axis.set_xlabel("probability")
+    _save(figure, f"a run is better than one of {over}", path)
+
+
+def draw_sparsity(labels: Mapping[str, Sequence[CollectedRun]], last: int, path: Path) -> None:
+    """Returns over sparsities, a panel for each environment."""
+    runs = [run for of_label in labels.values() for run in of_label if run.sparsity is not None]
+    envs = sorted({run.env for run in runs})
+    figure, axes = pyplot().subplots(1, len(envs), figsize=(4.6 * len(envs), 3.6), squeeze=False)
+    for axis, env in zip(axes[0], envs, strict=True):
+        by_sparsity: dict[float, list[float]] = {}
+        for run in (one for one in runs if one.env == env):
+            by_sparsity.setdefault(run.sparsity or 0.0, []).append(float(run.history.returns[-last:].mean()))
+        x = sorted(by_sparsity)
+        intervals = [bootstrap_interval(np.array(by_sparsity[one])) for one in x]
+        axis.plot(x, [one.mean for one in intervals], marker="o", color="tab:blue")
+        low, high = ([getattr(one, side) for one in intervals] for side in ("low", "high"))
+        known = np.isfinite(low)
+        axis.vlines(np.array(x)[known], np.array(low)[known], np.array(high)[known], color="tab:blue", alpha=0.5)
+        for one in x:
+            axis.scatter([one] * len(by_sparsity[one]), by_sparsity[one], color="tab:blue", alpha=0.25, s=14)
+        axis.set_title(env, fontsize=10)
+        axis.set_xlabel("sparsity")
+        axis.set_ylabel("return")
+        axis.grid(alpha=0.3)
+    _save(figure, f"mean of a run's last {last} evaluations", path)
+
+
+def _lines(axis: Any, found: Mapping[str, Interval], colors: Mapping[str, Any]) -> None:
+    names = list(found)[::-1]
+    for place, name in enumerate(names):
+        interval = found[name]
+        if np.isfinite(interval.low):
+            axis.plot([interval.low, interval.high], [place, place], color=colors[name], linewidth=7, alpha=0.3)
+        axis.plot(interval.mean, place, "|", color=colors[name], markersize=14, markeredgewidth=2.5)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(-0.6, len(names) - 0.4)
+    axis.grid(alpha=0.3, axis="x")
+
+
+def _save(figure: Any, title: str, path: Path) -> None:
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    for file in _both(path):
+        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot().close(figure)
+
+
+def _both(path: Path) -> list[Path]:
+    return [path.with_suffix(suffix) for suffix in (".png", ".svg")]
