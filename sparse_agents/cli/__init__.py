@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train an agent, or resume a run",
     "train_sequence": "learn a sequence of tasks, or resume a run",
     "evaluate": "evaluate a trained agent",
+    "sweep": "train every combination of settings, on this machine or a Ray cluster",
     "plot": "draw runs beside each other",
     "export": "write a trained agent for other programs: ONNX, C, Stable-Baselines3, safetensors",
     "benchmark": "measure the kernels against dense",

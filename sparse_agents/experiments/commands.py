@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from sparse_agents.errors import CheckpointError, ConfigurationError
@@ -83,34 +85,59 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_commands(commands: Sequence[TrainCommand], workers: int) -> None:
-    """Run those that are not done, ``workers`` at a time.
+class Running(Protocol):
+    """A command that has been started: what is asked of ``subprocess.Popen``, by whatever runs it."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def send_signal(self, sig: int) -> None:
+        """SIGINT, to have it save and stop."""
+
+    def wait(self) -> int:
+        """Until it is over."""
+
+
+Engine = Callable[[TrainCommand], Running]
+"""Starts a command somewhere."""
+
+
+def run_commands(commands: Sequence[TrainCommand], workers: int, engine: Engine = TrainCommand.start) -> None:
+    """Run those that are not done, ``workers`` at a time; where one fails, the others go on.
 
     Ctrl-C lets each save a checkpoint; a process that is killed leaves its last one.
 
     Raises:
-        CheckpointError: for a run that failed, saying where its output is; the others are stopped as by Ctrl-C.
+        CheckpointError: in the end, for runs that failed, saying where their output is.
         ConfigurationError: where another process has these runs in hand.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    running: dict[TrainCommand, tuple[subprocess.Popen[str], TaskID]] = {}
-    with Progress(*columns) as progress, _alone(commands), _stopping(running):
+    running: dict[TrainCommand, tuple[Running, TaskID]] = {}
+    failed: list[TrainCommand] = []
+    with Progress(*columns, console=Console(stderr=True)) as progress, _alone(commands), _stopping(running):
         waiting = [command for command in commands if not command.done()]
+        runs = progress.add_task("runs", total=len(commands), completed=len(commands) - len(waiting))
         while waiting or running:
             while waiting and len(running) < workers:
                 command = waiting.pop(0)
                 task = progress.add_task(command.title, total=command.steps)
-                running[command] = command.start(), task
+                running[command] = engine(command), task
             time.sleep(POLL_SECONDS)
             for command, (process, task) in list(running.items()):
                 run = command.run_folder()
                 if run is not None and (run.path / "0.monitor.csv").is_file():
                     progress.update(task, completed=command.steps_done(run))
-                if process.poll() is None:
+                code = process.poll()
+                if code is None:
                     continue
                 del running[command]
-                if process.returncode:
-                    raise CheckpointError(f"{command.title} failed; see {command.folder / 'output.txt'}.")
+                progress.update(task, visible=code != 0)
+                progress.advance(runs)
+                if code:
+                    failed.append(command)
+    if failed:
+        told = "; ".join(f"{command.title} failed; see {command.folder / 'output.txt'}" for command in failed)
+        raise CheckpointError(f"{told}. Start again for what is left.")
 
 
 @contextmanager
@@ -128,7 +155,7 @@ def _alone(commands: Sequence[TrainCommand]) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping(running: dict[TrainCommand, tuple[subprocess.Popen[str], TaskID]]) -> Iterator[None]:
+def _stopping(running: dict[TrainCommand, tuple[Running, TaskID]]) -> Iterator[None]:
     """Leaves no process behind: each is asked to save, and waited for."""
     try:
         yield
