@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "evaluate a trained agent",
     "sweep": "train every combination of settings, on this machine or a Ray cluster",
     "plot": "draw runs beside each other",
+    "report": "one page about some runs: curves, cost, topologies",
     "export": "write a trained agent for other programs: ONNX, C, Stable-Baselines3, safetensors",
     "benchmark": "measure the kernels against dense",
 }
