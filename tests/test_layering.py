@@ -12,7 +12,7 @@ import sparse_agents
 FLOORS = [
     {"errors", "envs"},
     {"topology"},
-    {"ops"},
+    {"ops", "measures"},
     {"nn"},
     {"rules"},
     {"control"},
@@ -20,7 +20,7 @@ FLOORS = [
     {"training"},
     {"callbacks", "algorithms"},
     {"runs"},
-    {"continual"},
+    {"continual", "export"},
     {"benchmark", "experiments", "zoo"},
     {"cli"},
 ]

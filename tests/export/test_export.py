@@ -103,6 +103,9 @@ BEYOND_C: dict[str, Callable[[], BaseAlgorithm]] = {
     "images": lambda: agent(PPO, FOUR, IMAGES, "SparseCnnPolicy"),
 }
 
+EXPORTED_FAST = ("SAC", "PPO, discrete", "QR-DQN", "images")
+"""By torch's exporter, which takes a second."""
+
 
 def observations_of(model: BaseAlgorithm, count: int = 64) -> NDArray[Any]:
     space = model.observation_space
@@ -133,7 +136,10 @@ def same(found: NDArray[Any], expected: NDArray[Any]) -> None:
     assert len(np.unique(expected)) > 1  # not the same action whatever is seen
 
 
-@pytest.mark.parametrize("case", [*CASES, *BEYOND_C])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=() if case in EXPORTED_FAST else pytest.mark.slow) for case in (*CASES, *BEYOND_C)],
+)
 def test_onnxruntime_acts_as_predict_does(case: str, tmp_path: Path) -> None:
     model = {**CASES, **BEYOND_C}[case]()
     seen = observations_of(model)
