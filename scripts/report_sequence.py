@@ -13,7 +13,7 @@ from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.experiments.documents import put_between_marks
 from sparse_agents.experiments.sequence_report import draw_capacity, draw_curves, draw_matrices, markdown
-from sparse_agents.experiments.sequences import metrics_of, of_seed, read_sequence
+from sparse_agents.experiments.sequences import beside, metrics_of, read_sequence
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     for name, draw in (("matrices", draw_matrices), ("curves", draw_curves), ("capacity", draw_capacity)):
         draw(runs, out / f"{name}.svg")
     records = [
-        {"method": method, "seed": seed, "identity": identity, **metrics_of(run, identity, of_seed(runs, seed))}
+        {"method": method, "seed": seed, "identity": identity, **metrics_of(run, identity, beside(runs, method, seed))}
         for method, by_seed in runs.items()
         for seed, run in by_seed.items()
         for identity in run.identities

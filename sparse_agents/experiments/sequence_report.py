@@ -13,7 +13,7 @@ import pandas as pd
 from sparse_agents.continual.metrics import Scores
 from sparse_agents.experiments.figures import pyplot
 from sparse_agents.experiments.intervals import Interval, mean_interval
-from sparse_agents.experiments.sequences import ByMethod, BySeed, metrics_of, of_seed
+from sparse_agents.experiments.sequences import ByMethod, BySeed, beside, metrics_of
 
 COLUMNS = 4
 """Panels beside each other."""
@@ -29,7 +29,7 @@ def _table(runs: ByMethod, identity: str) -> str:
     rows: dict[str, dict[str, Interval]] = {}
     for method, by_seed in runs.items():
         found = [
-            metrics_of(run, identity, of_seed(runs, seed))
+            metrics_of(run, identity, beside(runs, method, seed))
             for seed, run in by_seed.items()
             if identity in run.identities
         ]
@@ -45,7 +45,7 @@ def _table(runs: ByMethod, identity: str) -> str:
         f"|---|{'---|' * len(columns)}---|",
     ]
     for method in sorted(rows, key=lambda name: -rows[name]["ACC"].mean):
-        cells = [_cell(rows[method].get(name), scale if not name.endswith("(CW)") else 100.0) for name in columns]
+        cells = [_cell(rows[method].get(name), 100.0 if name.startswith("CW") else scale) for name in columns]
         lines.append(f"| {method} | {' | '.join(cells)} | {len(runs[method])} |")
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sparse_agents.continual.curves import TaskCurves, normalized
+from sparse_agents.continual.curves import LAST, TaskCurves, normalized
 from sparse_agents.continual.metrics import METRICS, Scores, intransigence
 from sparse_agents.continual.records import LayerUse, read_records, score_matrix, task_curves
 from sparse_agents.errors import ConfigurationError
@@ -62,22 +62,28 @@ def read_sequence(folder: Path) -> tuple[ByMethod, list[Path]]:
     return found, unfinished
 
 
-def of_seed(runs: ByMethod, seed: int) -> dict[str, SequenceResult]:
-    """Those of one seed, by method."""
-    return {method: by_seed[seed] for method, by_seed in runs.items() if seed in by_seed}
+def beside(runs: ByMethod, name: str, seed: int) -> dict[str, SequenceResult]:
+    """Those of one seed, and of the algorithm that ``ALGO-METHOD`` begins with, by method alone."""
+    algorithm = name.rpartition("-")[0]
+    return {
+        other.rpartition("-")[2]: by_seed[seed]
+        for other, by_seed in runs.items()
+        if seed in by_seed and other.rpartition("-")[0] == algorithm
+    }
 
 
 def metrics_of(run: SequenceResult, identity: str, references: Mapping[str, SequenceResult]) -> dict[str, float]:
     """All metrics that can be had, by name.
 
     ACC, BWT, FWT and forgetting need the run alone. With a ``"joint"`` run of the same seed comes intransigence, with a
-    ``"single"`` one what Continual World measures. Where scores are not within 0..1, these are of scores brought there:
-    0 is what the single-task run scores untrained, 1 what it scores in the end.
+    ``"single"`` one what Continual World measures, if tasks were evaluated often enough: these are means over several
+    evaluations, which must not reach back to a task's beginning. Where scores are not within 0..1, these are of scores
+    brought there: 0 is what the single-task run scores untrained, 1 what it scores in the end.
 
     Args:
         run: a finished one.
         identity: ``"known"`` or ``"unknown"``.
-        references: runs of the same seed, by method.
+        references: runs beside it, see :func:`beside`.
     """
     matrix = run.matrix(identity)
     found = {name: metric(matrix) for name, metric in METRICS.items()}
@@ -87,16 +93,18 @@ def metrics_of(run: SequenceResult, identity: str, references: Mapping[str, Sequ
     if single is None:
         return found
     alone, curves, own = single.matrix("known"), run.curves(identity), single.curves("known")
+    if min(len(curves.own(task)) for task in range(curves.scores.shape[1])) < 2 * LAST:
+        return found
     if alone.max() > 1 or alone.min() < 0:
         low, high = alone[0], _when_learned(alone)
         if (high <= low).any():
             return found
         curves, own = (TaskCurves(normalized(one.scores, low, high), one.trained) for one in (curves, own))
     baseline = np.array([own.own(task).mean() for task in range(own.scores.shape[1])])
-    found["performance"] = curves.performance()
-    found["forgetting (CW)"] = float(curves.forgetting().mean())
+    found["CW performance"] = curves.performance()
+    found["CW forgetting"] = float(curves.forgetting().mean())
     if (baseline < 1).all():
-        found["forward transfer (CW)"] = float(curves.forward_transfer(baseline).mean())
+        found["CW forward transfer"] = float(curves.forward_transfer(baseline).mean())
     return found
 
 

@@ -13,21 +13,21 @@ from sparse_agents.cli import run_command
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.documents import put_between_marks
 from sparse_agents.experiments.sequence_report import markdown
-from sparse_agents.experiments.sequences import metrics_of, read_sequence
+from sparse_agents.experiments.sequences import beside, metrics_of, read_sequence
 
 LENGTH = 10
 
 
 def write(folder: Path, matrix: list[list[float]], during: list[list[float]], done: bool = True) -> None:
-    """A run of two tasks: what was scored between tasks, and twice within each."""
+    """A run of two tasks: what was scored between tasks, and five times in each half of each."""
     folder.mkdir(parents=True)
     lines = ["step,learned,training,task,identity,score"]
     for learned, row in enumerate(matrix if done else matrix[:-1]):
         lines += [f"{learned * LENGTH},{learned},-1,{task},known,{score}" for task, score in enumerate(row)]
         if learned < 2:
-            for half in range(2):
-                scores = during[2 * learned + half]
-                step = learned * LENGTH + (half + 1) * LENGTH // 2
+            for index in range(LENGTH):
+                scores = during[2 * learned + 2 * index // LENGTH]
+                step = learned * LENGTH + index + 1
                 lines += [f"{step},{learned},{learned},{task},known,{score}" for task, score in enumerate(scores)]
     (folder / "evaluations.csv").write_text("\n".join(lines) + "\n")
     rows = [f"{learned * LENGTH},{learned},network.0,100,{90 - 10 * learned},{10 * learned},0" for learned in range(3)]
@@ -54,17 +54,16 @@ def folder(tmp_path: Path) -> Path:
 def test_metrics_by_hand(folder: Path) -> None:
     runs, unfinished = read_sequence(folder)
     assert unfinished == []
-    beside = {method: by_seed[0] for method, by_seed in runs.items()}
-    found = metrics_of(runs["finetune"][0], "known", beside)
+    found = metrics_of(runs["finetune"][0], "known", beside(runs, "finetune", 0))
     expected = {
         "ACC": (0.5 + 0.8) / 2,
         "BWT": 0.5 - 0.9,
         "FWT": 0.3 - 0.2,
         "forgetting": 0.9 - 0.5,
         "intransigence": ((0.95 - 0.9) + (0.85 - 0.8)) / 2,
-        "performance": np.mean([0.5, 0.2, 0.9, 0.3, 0.7, 0.6, 0.5, 0.8]),
-        "forgetting (CW)": ((0.5 + 0.9) / 2 - (0.5 + 0.9 + 0.7 + 0.5) / 4) / 2,
-        "forward transfer (CW)": ((0.7 - 0.6) / (1 - 0.6) + (0.7 - 0.7) / (1 - 0.7)) / 2,
+        "CW performance": (0.5 + 0.8) / 2,
+        "CW forgetting": (0.9 - 0.5) / 2,
+        "CW forward transfer": ((0.7 - 0.6) / (1 - 0.6) + (0.7 - 0.7) / (1 - 0.7)) / 2,
     }
     assert found == pytest.approx(expected)
     assert "intransigence" not in metrics_of(runs["finetune"][1], "known", {})
@@ -83,11 +82,11 @@ def test_returns_are_brought_to_what_the_task_alone_comes_to(tmp_path: Path) -> 
     runs, _ = read_sequence(tmp_path)
     found = metrics_of(runs["finetune"][0], "known", {"single": runs["single"][0]})
     assert found["ACC"] == 50
-    scores = [0.5, 0, 1, 0, 0.75, 1, 0.5, 1.5]
-    assert found["performance"] == pytest.approx(np.mean(scores))
+    assert found["CW performance"] == pytest.approx((0.5 + 1.5) / 2)
+    assert found["CW forgetting"] == pytest.approx((1 - 0.5) / 2)
     baselines = np.mean([0.5, 1]), np.mean([0.5, 1])
     transfer = [(np.mean(own) - b) / (1 - b) for own, b in zip(([0.5, 1], [1, 1.5]), baselines, strict=True)]
-    assert found["forward transfer (CW)"] == pytest.approx(np.mean(transfer))
+    assert found["CW forward transfer"] == pytest.approx(np.mean(transfer))
     assert "| finetune | 50 |" in markdown(runs)
 
 
@@ -120,3 +119,21 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         put_between_marks(tmp_path / "none.md", "sequence: x", "")
     with pytest.raises(SystemExit):
         run_command(lambda _: main([str(tmp_path)]))
+
+
+def test_means_of_evaluations_do_not_reach_back_to_a_tasks_beginning(folder: Path) -> None:
+    for path in folder.glob("*/*/evaluations.csv"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(line for line in lines if not line.startswith(("1,0,0", "11,1,1"))) + "\n")
+    assert "CW" not in markdown(read_sequence(folder)[0])
+
+
+def test_agents_are_measured_by_runs_of_their_own_algorithm(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        path.rename(path.with_name(f"ds_sac-{path.name}"))
+    write(folder / "td3-single" / "seed_0", [[0, 0], [0.1, 0], [0.1, 0.1]], [[0, 0]] * 4)
+    runs, _ = read_sequence(folder)
+    assert set(beside(runs, "ds_sac-finetune", 0)) == {"finetune", "single", "joint"}
+    assert set(beside(runs, "ds_sac-finetune", 1)) == {"finetune", "single"}
+    assert set(beside(runs, "td3-single", 0)) == {"single"}
+    assert "CW forward transfer" in markdown(runs)
