@@ -1,7 +1,6 @@
 """Callbacks for Stable-Baselines3."""
 
-from sparse_agents.callbacks.dormant import dormant_fractions
-from sparse_agents.callbacks.exploration import Exploration
+from sparse_agents.callbacks.monitors import BY_DEFAULT, MONITORS, Monitor
 from sparse_agents.callbacks.sparsity import SparsityCallback
 
-__all__ = ["Exploration", "SparsityCallback", "dormant_fractions"]
+__all__ = ["BY_DEFAULT", "MONITORS", "Monitor", "SparsityCallback"]

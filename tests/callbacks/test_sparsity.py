@@ -11,10 +11,9 @@ from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from sparse_agents import DSTD3, SparsityCallback
-from sparse_agents.callbacks import Exploration, dormant_fractions
-from sparse_agents.callbacks.sparsity import FLOPS_PER_CONNECTION
+from sparse_agents.callbacks import MONITORS
+from sparse_agents.callbacks.monitors.cost import FLOPS_PER_CONNECTION
 from sparse_agents.nn import sparse_layers
-from sparse_agents.topology import Edges
 
 SPARSE = {
     "net_arch": [16, 16],
@@ -61,6 +60,36 @@ def test_every_figure_is_there_per_layer_and_in_total(kind: type) -> None:
     }
 
 
+def test_monitors_say_what_they_are_asked_for() -> None:
+    model, row = learn(callback=SparsityCallback(log_every=1, monitors=tuple(MONITORS)))
+    layer = "critic.qf0.2"
+    assert 0 < row[f"topology/surviving/{layer}"] < row[f"topology/kept/{layer}"] <= 1
+    assert 0 < row[f"topology/distance/{layer}"] < 1
+    assert 1 <= row["rank/critic.qf0.1"] <= 16
+    assert 0 < row[f"weights/magnitude/{layer}"] < row[f"weights/largest/{layer}"]
+    assert row["gradients/norm/total"] > row[f"gradients/norm/{layer}"] > 0
+    assert np.isfinite(row["values/mean"])
+    assert row[f"degrees/in/{layer}"].sum() == row[f"degrees/out/{layer}"].sum() == row[f"connections/{layer}"]
+    assert row["flops/estimated_joules"] == pytest.approx(2.3e-12 * row["flops/training"])
+    for key in (f"pictures/{layer}", f"changes/{layer}", "inputs/critic.qf0.0", "inputs/actor.mu.0"):
+        picture = row[key].image
+        assert picture.dtype == np.uint8
+        assert picture.max() == 255, key
+    assert row["inputs/critic.qf0.0"].image.shape[1] == model.critic.qf0[0].in_features
+
+
+def test_monitors_by_name() -> None:
+    _, row = learn(callback=SparsityCallback(log_every=20, monitors=("cost",)))
+    assert {key.partition("/")[0] for key in row} <= {"flops", "time", "train", "rollout"}
+    with pytest.raises(ValueError, match=r"Unknown monitor 'costs'\. Did you mean 'cost'"):
+        SparsityCallback(monitors=["costs"])
+
+
+def test_nothing_of_recent_transitions_where_they_are_not_wanted() -> None:
+    _, row = learn(callback=SparsityCallback(log_every=20, recent=0))
+    assert not any(key.startswith(("dormant/", "rank/", "values/")) for key in row)
+
+
 def test_a_run_with_it_is_bit_for_bit_the_run_without() -> None:
     with_it, _ = learn(callback=SparsityCallback(log_every=7))
     without, _ = learn()
@@ -72,13 +101,14 @@ def test_a_run_with_it_is_bit_for_bit_the_run_without() -> None:
 def test_flops_are_counted_per_optimizer_step() -> None:
     callback = SparsityCallback(log_every=20)
     model, row = learn(callback=callback)
-    callback._record_flops()  # the last step came after the last record
+    callback._record()  # the last step came after the last record
+    cost: Any = callback.monitors["cost"]
     steps = {n: c.steps for n, c in model.policy.topology_controllers.items()}
     expected = 0
     for name, network in (("actor", model.actor), ("critic", model.critic)):
         nnz = sum(layer.topology.nnz for layer in sparse_layers(network).values())
         expected += FLOPS_PER_CONNECTION * nnz * steps[name] * 8
-    assert callback.flops == expected
+    assert cost.flops == expected
     assert row["flops/relative_to_dense"] == pytest.approx(0.3, abs=0.01)
 
 
@@ -91,26 +121,10 @@ def test_the_papers_dense_flops() -> None:
     callback._on_training_start()
     model.policy.topology_controllers["critic"].steps = 1_000_000
     model.policy.topology_controllers["actor"].steps = 500_000
-    callback._record_flops()
-    assert callback.dense_flops == pytest.approx(1.07e14, rel=0.005)
-    assert callback.flops / callback.dense_flops == pytest.approx(0.49, abs=0.01)
-
-
-def test_exploration_is_the_union_of_all_topologies() -> None:
-    masks = [torch.tensor([m], dtype=torch.bool) for m in ([1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [1, 1, 0, 0, 0])]
-    exploration = Exploration(Edges.from_mask(masks[0]))
-    assert exploration.rate == 0.4
-    for mask in masks[1:]:
-        exploration.add(Edges.from_mask(mask))
-    assert exploration.rate == pytest.approx(0.6)
-
-
-def test_dormant_units_by_hand() -> None:
-    """Scores are |h| over the layer's mean: units at 0, 0.01 and 3.99 of mean 1: two are dormant at 0.025."""
-    module = torch.nn.Identity()
-    values = torch.tensor([[0.0, 0.01, -2.99], [0.0, 0.01, 2.99]])
-    assert dormant_fractions({"layer": module}, lambda: module(values)) == {"layer": pytest.approx(2 / 3)}
-    assert not module._forward_hooks
+    callback._record()
+    cost: Any = callback.monitors["cost"]
+    assert cost.dense_flops == pytest.approx(1.07e14, rel=0.005)
+    assert cost.flops / cost.dense_flops == pytest.approx(0.49, abs=0.01)
 
 
 def test_dense_policy_is_refused() -> None:

@@ -1,8 +1,9 @@
-"""In-time over-parameterisation: how much of the dense network has been tried."""
+"""How far topologies have come."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from sparse_agents.topology import Edges, different
 
@@ -24,3 +25,13 @@ class Exploration:
     @property
     def rate(self) -> float:
         return len(self._seen) / self._size
+
+
+def overlap(edges: Edges, before: Tensor) -> float:
+    """The fraction of earlier connections that are there.
+
+    Args:
+        edges: those there are.
+        before: places of the earlier ones, as ``Edges.ids``.
+    """
+    return float((edges.find(before) >= 0).double().mean()) if len(before) else 1.0
