@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from sparse_agents.continual.methods import find_method, make_method
 from sparse_agents.continual.supervised.learner import Classifier, Training
 from sparse_agents.continual.supervised.sequences import SEQUENCES, classification_sequence
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.runs import atomic_file
+from sparse_agents.runs import atomic_file, read_yaml
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,12 @@ class SequenceJob:
             ConfigurationError: for what is not known, or does not go together.
         """
         kind = find_method(arguments.method)
+        if arguments.seed < 0:
+            raise ConfigurationError(f"--seed {arguments.seed}: at least 0.")
         images = arguments.sequence in SEQUENCES
         name = arguments.method if images else f"{arguments.algo}-{arguments.method}"
         name += f"+{arguments.companion}" if arguments.companion else ""
-        where = Path(arguments.sequence).stem.replace("/", "-"), name, f"seed_{arguments.seed}"
+        where = _folder_name(arguments.sequence), name, f"seed_{arguments.seed}"
         folder = arguments.log_folder.joinpath(*where) if folder is None else folder
         steps = at_least_one("steps_per_task", arguments.steps_per_task, _STEPS[images])
         make = _images if images else _agents
@@ -136,6 +139,13 @@ class SequenceJob:
             learner,
             lambda made: make_method(arguments.method, made, tasks, arguments.seed, arguments.companion, **options),
         )
+
+
+def _folder_name(sequence: str) -> str:
+    """A name as it is, a file's without its ending, and ids with what a folder cannot have in its name replaced."""
+    path = Path(sequence)
+    name = path.stem if path.suffix in (".yml", ".yaml") else sequence
+    return re.sub(r"[^\w.-]+", "-", name.replace("sparse_agents/", ""))
 
 
 _Found = tuple[int, Callable[[Mapping[str, Any] | None], Learner]]
@@ -157,7 +167,13 @@ def _images(arguments: TrainSequenceArguments, steps: int, folder: Path, own_hea
 def _agents(arguments: TrainSequenceArguments, steps: int, folder: Path, own_heads: bool) -> _Found:
     envs = environment_sequence(arguments.sequence)
     hyperparams = Literal.parse_all(arguments.hyperparams, "--hyperparams")
-    policy = {**hyperparams.pop("policy_kwargs", {}), "sparsity": arguments.sparsity}
+    given = hyperparams.pop("policy_kwargs", {})
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"--hyperparams policy_kwargs:{given}: a dictionary.")
+    for name, mend in (("sparsity", "--sparsity says it"), ("topology", "the method decides what changes")):
+        if name in given:
+            raise ConfigurationError(f"--hyperparams policy_kwargs has {name}: {mend}.")
+    policy = {**given, "sparsity": arguments.sparsity}
     if arguments.hidden is not None:
         policy["net_arch"] = list(arguments.hidden)
     training = AgentTraining(
@@ -228,7 +244,10 @@ def arguments_of(folder: Path, **changed: Any) -> TrainSequenceArguments:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    before = yaml.safe_load(path.read_text())
+    try:
+        before = read_yaml(path)
+    except ConfigurationError as error:
+        raise CheckpointError(f"{error} It is damaged.") from error
     if not isinstance(before, dict):
         raise CheckpointError(f"{path} does not hold settings: it is damaged.")
     return before

@@ -24,7 +24,8 @@ class Companion(ABC):
     """Looks at hidden units after every optimizer step, and renews some.
 
     A renewed unit has fresh incoming weights, no bias, outgoing weights of 0, and none of the optimizer's moments.
-    Units with a connection that a gate has closed belong to other tasks, and are left alone.
+    Units with a connection that a gate has closed belong to other tasks, and are left alone; so are biases that a gate
+    has closed, which other tasks compute with.
 
     Args:
         networks: to look after.
@@ -79,9 +80,11 @@ class Companion(ABC):
         drawn = torch.empty(int(incoming.sum())).uniform_(-1, 1, generator=self._generator)
         layer.weight.data[incoming] = (drawn * (6 / fan_in) ** 0.5).to(layer.weight.dtype)
         _forget(optimizer, layer.weight, incoming)
+        gate = self._gates[network.name]
         if layer.bias is not None:
             own = torch.zeros_like(layer.bias, dtype=torch.bool)
             own[units] = True
+            own &= gate.is_open(layer.bias)
             layer.bias.data[own] = 0
             _forget(optimizer, layer.bias, own)
         for below in network.fed_by(name):
@@ -91,7 +94,9 @@ class Companion(ABC):
                 said = torch.zeros(layer.topology.shape[0], dtype=below.weight.dtype)
                 said[units] = mean.to(said.dtype)
                 weights = below.weight.data.flatten()[outgoing]
-                below.bias.data.index_add_(0, targets[outgoing], weights * said[sources[outgoing]])
+                made_up = torch.zeros_like(below.bias)
+                made_up.index_add_(0, targets[outgoing], weights * said[sources[outgoing]])
+                below.bias.data.add_(made_up * gate.is_open(below.bias))
             outgoing = outgoing.view_as(below.weight)
             below.weight.data[outgoing] = 0
             _forget(optimizer, below.weight, outgoing)

@@ -87,6 +87,27 @@ class Learner(ABC):
     def train_on(self, task: int, steps: int) -> None:
         """Gradient steps on a task's data, without new experience."""
 
+    def check_experience(self, why: str) -> None:  # noqa: B027  classifiers have their data
+        """Whether there is a task's data to train on again.
+
+        Raises:
+            ConfigurationError: where there is none.
+        """
+
+    def check_fisher(self) -> None:  # noqa: B027
+        """Whether :meth:`fisher` can be told.
+
+        Raises:
+            ConfigurationError: where it cannot.
+        """
+
+    def check_activity(self) -> None:  # noqa: B027
+        """Whether :meth:`activity` can be told.
+
+        Raises:
+            ConfigurationError: where it cannot.
+        """
+
     @abstractmethod
     def start_afresh(self, task: int) -> None:
         """Other initial weights, moments at nothing."""

@@ -13,6 +13,7 @@ import pandas as pd
 from sparse_agents.continual.curves import TaskCurves
 from sparse_agents.continual.metrics import Scores
 from sparse_agents.errors import CheckpointError
+from sparse_agents.runs import atomic_file
 
 BETWEEN = -1
 """Stands for no task, where none is in training."""
@@ -73,9 +74,10 @@ class Records:
         self.path = path
         header = ",".join(f.name for f in fields(kind)) + "\n"
         lines = path.read_text().splitlines(keepends=True) if path.is_file() else [header]
-        if lines[0] != header or len(lines) <= rows:
+        if lines[:1] != [header] or len(lines) <= rows:
             raise CheckpointError(f"{path} does not have the {rows} rows that the checkpoint knows of.")
-        path.write_text("".join(lines[: rows + 1]))
+        with atomic_file(path) as draft:
+            draft.write_text("".join(lines[: rows + 1]))
         self.rows = rows
 
     def add(self, rows: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparse_agents.cli import run_command
+from sparse_agents.cli.sequence_job import SequenceJob, TrainSequenceArguments
 from sparse_agents.cli.train_sequence import main
 
 SHORT = ["--num-threads", "1", "--no-progress", "--hidden", "50", "40"]
@@ -64,6 +65,17 @@ def test_a_run_is_not_overwritten_and_keeps_its_settings(tmp_path: Path, capsys:
         (["--method", "spacenett"], "Did you mean 'spacenet'"),
         (["--options", "neuron:0.5"], "option of method 'spacenet' 'neuron'"),
         (["--options", "neurons:0.9", "reserved:0.5"], "do not fit into the network"),
+        (["--options", "neurons:abc"], "Option neurons of method 'spacenet' is float, not 'abc'"),
+        (["--options", "density:0.5"], "Option density of method 'spacenet' is Sequence[float], not 0.5"),
+        (["--options", "density:[0.5,-1,1]"], "density=[0.5, -1, 1]: each between 0 and 1"),
+        (["--options", "update_interval:0"], "update_interval=0: at least 1 step"),
+        (["--method", "er", "--options", "memory:-5"], "memory=-5: at least 1 sample"),
+        (["--method", "packnet", "--options", "retrain_steps:1.5"], "is int | None, not 1.5"),
+        (["--method", "packnet", "--options", "retrain_steps:-3"], "retrain_steps=-3: at least 0"),
+        (["--method", "ewc", "--options", "strength:-1"], "strength=-1: at least 0"),
+        (["--seed", "-1"], "--seed -1: at least 0"),
+        (["--sequence", "pendulum-gravity", "--hyperparams", "policy_kwargs:5"], "policy_kwargs:5: a dictionary"),
+        (["--sequence", "pendulum-gravity", "--hyperparams", "policy_kwargs:{'sparsity':0.5}"], "--sparsity says it"),
         (["--steps-per-task", "0"], "--steps-per-task 0"),
         (["--sequence", "Pendulum-v1,MountainCarContinuous-v0", "--method", "finetune"], "different spaces"),
         (["--sequence", "Pendulum-v1,Pendulum-v2", "--method", "finetune"], "Unknown environment 'Pendulum-v2'"),
@@ -77,6 +89,30 @@ def test_bad_input_is_named_and_nothing_written(
 ) -> None:
     assert message in refused([*SHORT, *arguments, "--log-folder", str(tmp_path / "logs")], capsys)
     assert not (tmp_path / "logs").exists()
+
+
+def test_every_sequence_has_a_folder_of_its_own() -> None:
+    names = {
+        sequence: SequenceJob.of(TrainSequenceArguments(sequence=sequence, method="finetune")).folder.parts[-3]
+        for sequence in (
+            "pendulum-gravity",
+            "Pendulum-v1,sparse_agents/Pendulum-gravity-2.5-v0",
+            "sparse_agents/Pendulum-gravity-5-v0,sparse_agents/Pendulum-gravity-2.5-v0",
+        )
+    }
+    assert list(names.values()) == [
+        "pendulum-gravity", "Pendulum-v1-Pendulum-gravity-2.5-v0", "Pendulum-gravity-5-v0-Pendulum-gravity-2.5-v0",
+    ]  # fmt: skip
+
+
+def test_records_that_are_damaged_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = ["--log-folder", str(tmp_path)]
+    run_command(main, [*IMAGES, *here])
+    folder = tmp_path / "split-digits" / "er" / "seed_0"
+    (folder / "evaluations.csv").write_text("")
+    assert "does not have the" in refused([*IMAGES, *here, "--resume"], capsys)
+    (folder / "settings.yml").write_text("a: [")
+    assert "is damaged" in refused([*IMAGES, *here, "--resume"], capsys)
 
 
 def test_a_users_own_sequence_is_a_file(tmp_path: Path) -> None:

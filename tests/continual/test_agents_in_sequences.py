@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import DQN, PPO, SAC, TD3
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from twins import counting
 
 from sparse_agents import DSSAC, DSTD3
@@ -205,6 +205,27 @@ def test_zero_forgetting_is_exact(algorithm: type, name: str, tmp_path: Path) ->
     assert all(np.array_equal(one, remembered[0]) for one in remembered)
 
 
+MANY = {"redo": {"redo_interval": 3, "redo_threshold": 0.8}, "cbp": {"cbp_rate": 0.05, "cbp_maturity": 2}}
+
+
+@pytest.mark.parametrize("companion", MANY)
+def test_companions_have_nothing_forgotten(companion: str, tmp_path: Path) -> None:
+    """Units of an agent with output layers of every task's own feed those of earlier tasks, too."""
+    observations = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    said: dict[int, list[torch.Tensor]] = {0: [], 1: []}
+
+    def progress(steps: int) -> None:
+        for task in range(made.method.task + int(made.method.finished)):
+            with made.method.view(task), torch.no_grad():
+                said[task].append(made.learner.model.policy.actor(observations, deterministic=True))
+
+    made = build(tmp_path, "packnet", SAC, progress=progress, companion=companion, **MANY[companion])
+    made.run()
+    progress(2 * STEPS)
+    assert len(said[0]) > 4
+    assert all(torch.equal(one, rest[0]) for rest in said.values() for one in rest)
+
+
 def test_joint_training_says_why_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="'joint' cannot train agents: an agent acts in one environment"):
         run(tmp_path, "joint", SAC)
@@ -224,9 +245,55 @@ def test_environments_need_the_same_spaces(tmp_path: Path) -> None:
         AgentLearner(("Pendulum-v1", "MountainCarContinuous-v0"), training, 0, tmp_path, None)
 
 
-def test_ppo_keeps_nothing_to_retrain_on(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="PPO keeps no experience"):
-        run(tmp_path, "packnet", PPO, retrain_steps=4)
+@pytest.mark.parametrize(
+    ("algorithm", "name", "says"),
+    [
+        (PPO, "packnet", "PPO keeps no experience once it is used: retrain_steps:0 leaves out"),
+        (PPO, "er", "PPO keeps no experience once it is used: nothing of earlier tasks can be replayed"),
+        (A2C, "ewc", "Fisher information of A2C"),
+        (PPO, "afaf", "What the units of SparsePPOPolicy do cannot be told"),
+    ],
+)
+def test_what_cannot_go_together_is_said_before_anything_is_trained(
+    algorithm: type, name: str, says: str, tmp_path: Path
+) -> None:
+    learner = AgentLearner(PENDULUMS, AgentTraining(algorithm, STEPS, {"net_arch": [8, 8]}), 0, tmp_path, None)
+    with pytest.raises(ConfigurationError, match=says):
+        make_method(name, learner, 2, 0)
+
+
+def test_warm_up_leaves_something_to_learn_in(tmp_path: Path) -> None:
+    learner = AgentLearner(PENDULUMS, AgentTraining(DSTD3, 500, {"net_arch": [8], "sparsity": 0.3}), 0, tmp_path, None)
+    assert learner.model.learning_starts == 50
+    with pytest.raises(ConfigurationError, match="learning_starts=500: every task begins with so many random steps"):
+        AgentLearner(PENDULUMS, AgentTraining(SAC, 500, {}, {"learning_starts": 500}), 0, tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "networks", "says"),
+    [
+        (SAC, {"foo": 1}, ("actor",), "SAC does not take these settings: .*foo"),
+        (SAC, {"seed": 1}, ("actor",), "SAC does not take these settings: .*seed"),
+        (SAC, {"learning_rate": -1.0}, ("actor",), "SAC does not take these settings: Invalid learning rate"),
+        (SAC, {}, ("actor", "critc"), "Unknown network 'critc'. Did you mean 'critic'"),
+        (SAC, {}, (), "Nothing to look after: the policy has actor, critic"),
+        (DSTD3, {"target_topology": "capped"}, ("actor",), "Target networks with connections of their own"),
+    ],
+)
+def test_bad_settings(
+    algorithm: type, settings: dict[str, Any], networks: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    training = AgentTraining(algorithm, 500, {"net_arch": [8], "sparsity": 0.3}, settings, networks)
+    with pytest.raises(ConfigurationError, match=says):
+        AgentLearner(PENDULUMS, training, 0, tmp_path, None)
+
+
+@pytest.mark.parametrize("name", ["wsn", "packnet", "finetune"])
+def test_critics_are_looked_after_too(name: str, tmp_path: Path) -> None:
+    training = AgentTraining(DSSAC, STEPS, {"net_arch": [8, 8], "sparsity": 0.3}, OFF_POLICY, ("actor", "critic"))
+    learner = AgentLearner(PENDULUMS, training, 0, tmp_path, None)
+    assert list(learner.networks) == ["actor", "critic", "critic_2"]
+    make_method(name, learner, 2, 0)
 
 
 def test_the_buffer_is_the_tasks_own_unless_the_method_keeps_experience(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from sequence_helpers import learner_and_method, run_sequence
+from sequence_helpers import SMALL, learner_and_method, permuted_clusters, run_sequence, split_clusters
 from torch import Tensor, nn
 
 from sparse_agents.continual.companions import COMPANIONS, DECAY, ContinualBackprop, ReDo
 from sparse_agents.continual.gate import Gate
 from sparse_agents.continual.methods import METHODS
 from sparse_agents.continual.network import Network
+from sparse_agents.continual.supervised.tasks import ClassificationSequence
 from sparse_agents.control import sparsify
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import SparseLinear
@@ -167,9 +169,11 @@ def test_it_goes_along_with_every_method(name: str, method: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", COMPANIONS)
 @pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if kind.never_forgets])
-def test_nothing_is_forgotten_for_it(name: str, method: str) -> None:
-    learner, made = learner_and_method(method, companion=name, **MANY[name])
-    probe = torch.randn(9, 12, generator=torch.Generator().manual_seed(3))
+@pytest.mark.parametrize("sequence", [split_clusters(), permuted_clusters()], ids=lambda s: s.name)
+def test_nothing_is_forgotten_for_it(name: str, method: str, sequence: ClassificationSequence) -> None:
+    training = replace(SMALL, sparsity=0.5 if method in ("packnet", "wsn") else 0.0)
+    learner, made = learner_and_method(method, sequence, training, companion=name, **MANY[name])
+    probe = torch.randn(9, sequence.inputs, generator=torch.Generator().manual_seed(3))
     remembered: list[Tensor] = []
     for task in range(3):
         made.begin_task(task)
@@ -177,10 +181,23 @@ def test_nothing_is_forgotten_for_it(name: str, method: str) -> None:
         made.end_task()
         for earlier in range(task + 1):
             with made.view(earlier), torch.no_grad():
-                said = learner.module(probe)[:, learner.outputs(earlier)]
+                units = learner.outputs(earlier)
+                said = learner.module(probe) if units is None else learner.module(probe)[:, units]
             if earlier == task:
                 remembered.append(said)
             assert torch.equal(said, remembered[earlier])
+
+
+def test_biases_that_are_closed_are_left_alone() -> None:
+    """The unit's own, and those of what it feeds, which other tasks compute with."""
+    _, found, gate = network()
+    first, second = found.trunk.values()
+    gate.open = {first.bias: torch.tensor([True, False, True, True]), second.bias: torch.zeros(5, dtype=torch.bool)}
+    before, above = first.bias.detach().clone(), second.bias.detach().clone()
+    companion(ContinualBackprop, found, gate).renew(found, "0", torch.tensor([0, 1]), torch.tensor([2.0, 3.0]))
+    assert first.bias[0] == 0
+    assert torch.equal(first.bias[1:], before[1:])
+    assert torch.equal(second.bias, above)
 
 
 def test_unknown_companions_and_options_are_named() -> None:

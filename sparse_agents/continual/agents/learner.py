@@ -43,7 +43,8 @@ class AgentTraining:
         steps: environment steps of each task.
         policy_kwargs: of the sparse policy; its topology is static, for methods decide what changes, and its output
             layers are sparse unless they say otherwise.
-        hyperparams: of the algorithm; ``learning_starts`` counts in every task.
+        hyperparams: of the algorithm; ``learning_starts`` counts in every task, and is a tenth of it at most where it
+            is not given.
         networks: those that methods look after.
         own_heads: whether output layers are each task's own.
         episodes: of an evaluation.
@@ -100,14 +101,36 @@ class AgentLearner(Learner):
         self.model.set_logger(Logger(folder=None, output_formats=[]))
 
     def _new(self) -> BaseAlgorithm:
-        return self.training.algorithm(
-            "SparseMlpPolicy",
-            make_env(self.envs[0], self.seed),
-            seed=self.seed,
-            device="cpu",
-            policy_kwargs={"dense_output": False, **self.training.policy_kwargs, "topology": "static"},
-            **self.training.hyperparams,
-        )  # type: ignore[call-arg]
+        training = self.training
+        try:
+            model = training.algorithm(
+                "SparseMlpPolicy",
+                make_env(self.envs[0], self.seed),
+                seed=self.seed,
+                device="cpu",
+                policy_kwargs={"dense_output": False, **training.policy_kwargs, "topology": "static"},
+                **training.hyperparams,
+            )  # type: ignore[call-arg]
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise ConfigurationError(f"{training.algorithm.__name__} does not take these settings: {error}.") from error
+        if isinstance(model, OffPolicyAlgorithm):
+            self._check_warm_up(model)
+        policy = cast(SparsePolicyMixin, model.policy)
+        if not policy.sparse_options()["share_topology"]:
+            raise ConfigurationError("Target networks with connections of their own do not follow those of methods.")
+        return model
+
+    def _check_warm_up(self, model: OffPolicyAlgorithm) -> None:
+        steps = self.training.steps
+        if "learning_starts" not in self.training.hyperparams:
+            model.learning_starts = min(model.learning_starts, steps // 10)
+        elif model.learning_starts >= steps:
+            raise ConfigurationError(
+                f"learning_starts={model.learning_starts}: every task begins with so many random steps, and of its "
+                f"{steps} none is left to learn in."
+            )
 
     def _saved(self, folder: Path, saved: Mapping[str, Any]) -> BaseAlgorithm:
         """As it was: put back in place at once between tasks, and when training begins again within one."""
@@ -227,13 +250,25 @@ class AgentLearner(Learner):
 
     def train_on(self, task: int, steps: int) -> None:
         model = self.model
-        if steps and not isinstance(model, OffPolicyAlgorithm):
-            raise ConfigurationError(
-                f"{type(model).__name__} keeps no experience to train on once a task is over: retrain_steps:0."
-            )
         if steps:
             assert isinstance(model, OffPolicyAlgorithm)
             model.train(gradient_steps=steps, batch_size=model.batch_size)
+
+    def check_experience(self, why: str) -> None:
+        if not isinstance(self.model, OffPolicyAlgorithm):
+            raise ConfigurationError(f"{type(self.model).__name__} keeps no experience once it is used: {why}.")
+
+    def check_fisher(self) -> None:
+        policy_outputs(self.model, self._example())
+
+    def check_activity(self) -> None:
+        policy = cast(SparsePolicyMixin, self.model.policy)
+        if type(policy).run_networks is SparsePolicyMixin.run_networks:
+            raise ConfigurationError(f"What the units of {type(policy).__name__} do cannot be told.")
+
+    def _example(self) -> Tensor:
+        """One observation."""
+        return torch.as_tensor(np.asarray(self.model.observation_space.sample())[None])
 
     def fisher(self, task: int) -> Mapping[nn.Parameter, Tensor]:
         parameters = [parameter for network in self.networks.values() for _, parameter in network.parameters()]

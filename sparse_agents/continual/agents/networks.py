@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from torch import nn
 
 from sparse_agents.continual.network import Network
-from sparse_agents.errors import unknown
+from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.nn import SparseLayer, sparse_layers
 from sparse_agents.policies import SparsePolicyMixin
+
+NETWORKS = ("actor", "critic", "q_net", "quantile_net")
+"""That policies have."""
 
 
 def networks_of_policy(
@@ -24,9 +27,15 @@ def networks_of_policy(
         own_heads: whether output layers are each task's own; networks are then without them.
     """
     assert isinstance(policy, nn.Module)
-    parts = [part for part in policy.parts() if part.network in which]
+    for name in which:
+        if name not in NETWORKS:
+            raise unknown("network", name, NETWORKS)
+    parts = [part for part in policy.parts() if part.network in which and part.layers()]
     if not parts:
-        raise unknown("network", which[0], {part.network for part in policy.parts()})
+        there = sorted({part.network for part in policy.parts()})
+        raise ConfigurationError(
+            f"Nothing to look after: the policy has {', '.join(there)}, and {', '.join(which) or 'nothing'} was named."
+        )
     optimizers, everywhere = policy.optimizers(), sparse_layers(policy)
     loose = dict(policy.named_parameters(recurse=False))  # a state-independent standard deviation
     found: dict[str, Network] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sparse_agents.continual.companions import COMPANIONS, Companion
@@ -80,15 +80,32 @@ def make_method(
 
 
 def _check_options(whose: str, kind: type, base: type, options: Mapping[str, Any]) -> None:
-    known = [option for parent in kind.__mro__ for option in _options(parent, base)]
-    for option in options:
+    known = {name: kinds for parent in reversed(kind.__mro__) for name, kinds in _options(parent, base).items()}
+    for option, value in options.items():
         if option not in known:
             raise unknown(f"option of {whose}", option, known)
+        if not any(_KINDS[one](value) for one in known[option].split(" | ")):
+            raise ConfigurationError(f"Option {option} of {whose} is {known[option]}, not {value!r}.")
 
 
-def _options(kind: type, base: type) -> list[str]:
-    """Those that a class itself declares."""
+def _options(kind: type, base: type) -> dict[str, str]:
+    """Those that a class itself declares, and what their values are."""
     if kind is base or not issubclass(kind, base) or "__init__" not in vars(kind):
-        return []
+        return {}
     parameters = inspect.signature(vars(kind)["__init__"]).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return {p.name: str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "None": lambda value: value is None,
+    "bool": lambda value: isinstance(value, bool),
+    "int": lambda value: _is_number(value) and isinstance(value, int),
+    "float": _is_number,
+    "str": lambda value: isinstance(value, str),
+    "Sequence[float]": lambda value: isinstance(value, list | tuple) and all(map(_is_number, value)),
+}
+"""Whether a value is one, by how annotations say it."""

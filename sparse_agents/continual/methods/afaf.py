@@ -56,6 +56,7 @@ class AFAF(SpaceNet):
         self.reuse_from, self.reused_layers, self.reuse = reuse_from, reused_layers, reuse
         self.used: dict[str, Tensor] = {}
         super().__init__(*args, neurons=neurons, reserved=reserved, **kwargs)
+        self.learner.check_activity()
         if not 0 <= reuse <= 1:
             raise ConfigurationError(f"reuse={reuse} is not in 0..1.")
         for network in self.learner.networks.values():

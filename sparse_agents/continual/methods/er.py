@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.methods.reservoir import Reservoir
+from sparse_agents.errors import ConfigurationError
 
 
 class ER(ContinualMethod):
@@ -28,6 +29,9 @@ class ER(ContinualMethod):
 
     def __init__(self, *args: Any, memory: int = 200, replayed: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if replayed is not None and replayed < 1:
+            raise ConfigurationError(f"replayed={replayed}: at least 1 sample.")
+        self.learner.check_experience("nothing of earlier tasks can be replayed")
         self.memory = Reservoir(memory, self.generator)
         self.replayed = replayed
 

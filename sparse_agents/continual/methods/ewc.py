@@ -22,6 +22,7 @@ class EWC(QuadraticPenalty):
     def __init__(self, *args: Any, strength: float = 1e4, floor: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(*args, strength=strength, **kwargs)
         self.floor = floor
+        self.learner.check_fisher()
 
     def consolidate(self, task: int) -> None:
         fisher = self.learner.fisher(task)

@@ -41,6 +41,10 @@ class PackNet(ContinualMethod):
             raise ConfigurationError(f"prune={prune} is not between 0 and 1.")
         self.prune = prune
         self.retrain_steps = self.learner.length // 2 if retrain_steps is None else retrain_steps
+        if self.retrain_steps < 0:
+            raise ConfigurationError(f"retrain_steps={self.retrain_steps}: at least 0.")
+        if self.retrain_steps:
+            self.learner.check_experience("retrain_steps:0 leaves out the training on what a task keeps")
         self.owners = Owners(self.learner.networks)
         self.check()
         for network, name, layer, owner in self.owners.layers():

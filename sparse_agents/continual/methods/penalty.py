@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.network import Network
+from sparse_agents.errors import ConfigurationError
 
 
 class QuadraticPenalty(ContinualMethod):
@@ -26,6 +27,8 @@ class QuadraticPenalty(ContinualMethod):
 
     def __init__(self, *args: Any, strength: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if strength < 0:
+            raise ConfigurationError(f"strength={strength}: at least 0.")
         self.strength = strength
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}

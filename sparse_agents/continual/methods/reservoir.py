@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparse_agents.errors import ConfigurationError
+
 
 class Reservoir:
     """A uniform sample of all rows that were ever added (Vitter 1985, algorithm R).
@@ -18,6 +20,8 @@ class Reservoir:
     """
 
     def __init__(self, capacity: int, generator: torch.Generator) -> None:
+        if capacity < 1:
+            raise ConfigurationError(f"memory={capacity}: at least 1 sample.")
         self.capacity = capacity
         self.seen = 0
         self._generator = generator

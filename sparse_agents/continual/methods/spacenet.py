@@ -78,6 +78,10 @@ class SpaceNet(ContinualMethod):
         for name, value in (("neurons", neurons), ("reserved", reserved), ("drop_fraction", drop_fraction)):
             if not 0 <= value <= 1:
                 raise ConfigurationError(f"{name}={value} is not in 0..1.")
+        if update_interval is not None and update_interval < 1:
+            raise ConfigurationError(f"update_interval={update_interval}: at least 1 step.")
+        if not all(0 < one <= 1 for one in density):
+            raise ConfigurationError(f"density={list(density)}: each between 0 and 1.")
         if weight_init not in WEIGHT_INITS:
             raise unknown("weight_init", weight_init, WEIGHT_INITS)
         self.share, self.reserved_share, self.density = neurons, reserved, tuple(density)
@@ -220,7 +224,7 @@ class SpaceNet(ContinualMethod):
 
     def _moves(self, network: Network, step: int) -> bool:
         length = self.learner.updates(network)
-        return step % (self.update_interval or length // 4) == 0 and step < length
+        return step % (self.update_interval or max(1, length // 4)) == 0 and step < length
 
     def _neurons(self, network: Network) -> dict[str, Tensor]:
         """The importance of each layer's outputs, by that layer; of the network's inputs under the name ``""``."""
