@@ -43,7 +43,7 @@ def run_state(model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -> dict[s
         "exploration": [vars(d) for d in _exploration(model)],
         "environment": vec_env_state(model.env),
         "callbacks": [(type(callback).__name__, _callback_state(callback)) for callback in callbacks],
-        "recorded": {name: _numbers(values) for name, values in _recorded(model).items()},
+        "recorded": _numbers(_recorded(model)),
         "total": model._total_timesteps,
         "ends": {name: controller.last_update for name, controller in _controllers(model).items()},
         "generators": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
@@ -93,9 +93,11 @@ def _recorded(model: BaseAlgorithm) -> dict[str, dict[str, Any]]:
     return {} if logger is None else {name: vars(logger)[name] for name in RECORDED}
 
 
-def _numbers(values: dict[str, Any]) -> dict[str, Any]:
-    """Not pictures and histograms."""
-    return {key: value for key, value in values.items() if isinstance(value, int | float | np.number | tuple)}
+def _numbers(recorded: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Not pictures and histograms, nor what is known of them."""
+    values = recorded.get(RECORDED[0], {})
+    left_out = [key for key, value in values.items() if not isinstance(value, int | float | np.number)]
+    return {name: {k: v for k, v in of_key.items() if k not in left_out} for name, of_key in recorded.items()}
 
 
 def _controllers(model: BaseAlgorithm) -> dict[str, TopologyController]:

@@ -14,7 +14,7 @@ import torch
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.envs import BitFlippingEnv
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.logger import HumanOutputFormat, Image, KVWriter, Logger
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -30,6 +30,7 @@ from sparse_agents.runs import (
     goes_back,
     make_env,
 )
+from sparse_agents.runs.run_state import restore_run, run_state
 
 contrib = pytest.importorskip("sb3_contrib")
 SPARSE = {
@@ -71,6 +72,7 @@ CASES: dict[str, tuple[type[BaseAlgorithm], str, int, dict[str, Any], Callable[.
     "trpo": (contrib.TRPO, "Pendulum-v1", 1, {"n_steps": 16, "batch_size": 8}, None),
 }  # fmt: skip
 ALIASES = {"recurrent ppo": "SparseMlpLstmPolicy", "sac, HER": "SparseMultiInputPolicy"}
+
 STEPS = 160
 
 
@@ -195,6 +197,24 @@ def test_what_was_recorded_and_not_yet_logged_is_not_lost(tmp_path: Path) -> Non
     found = logged(resumed, 64, Continue(state, []))
     assert "train/loss" in expected[96]
     assert found == expected
+
+
+def test_pictures_and_histograms_that_are_not_logged_yet_are_left_out_whole(tmp_path: Path) -> None:
+    """With what is known of where they go: an output that goes through both side by side needs them alike."""
+    model = PPO("SparseMlpPolicy", make_env("Pendulum-v1", 0), n_steps=32, batch_size=32, device="cpu")
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    model.learn(32)
+    model.logger.record("number", 1.5)
+    model.logger.record_mean("mean", 2.5)
+    model.logger.record("histogram", torch.ones(3), exclude="tensorboard")
+    model.logger.record("picture", Image(np.zeros((2, 2), np.uint8), "HW"), exclude="tensorboard")
+    state = run_state(model, [])
+    assert all({"histogram", "picture"}.isdisjoint(kept) for kept in state["recorded"].values())
+    model.set_logger(Logger(folder=None, output_formats=[HumanOutputFormat(str(tmp_path / "again.txt"))]))
+    restore_run(model, [], state)
+    model.logger.dump(1)
+    model.logger.close()
+    assert all(word in (tmp_path / "again.txt").read_text() for word in ("number", "1.5", "mean", "2.5"))
 
 
 class OutOfReach(gym.Wrapper):
