@@ -32,9 +32,9 @@ class TrainSequenceArguments:
     sequence: str = "split-digits"
     """Images: split-, permuted- or rotated- with digits, mnist, fashion-mnist behind it, split- or permuted- with
     cifar-10, cifar-100; all but the digits from --data-dir. Environments, for agents: pendulum-gravity,
-    cheetah-forgetting, cheetah-transfer, cheetah-robustness, cheetah-compositionality, cheetah-velocity, ant-slippery,
-    minatar (discrete actions: dqn, ppo), cw10, cw20;
-    or ids with commas between them; or a YAML file with a list of ids."""
+    cheetah-forgetting, cheetah-forgetting-long, cheetah-transfer, cheetah-robustness, cheetah-compositionality,
+    cheetah-velocity, ant-slippery, minatar (discrete actions: dqn, ppo), cw10, cw20; or ids with commas between them;
+    or a YAML file with a list of ids."""
     method: str = "spacenet"
     """How they are learned: afaf, der++, er, ewc, finetune, joint, packnet, si, single, spacenet, static, wsn."""
     companion: str | None = None
@@ -44,7 +44,8 @@ class TrainSequenceArguments:
     options: tuple[str, ...] = ()
     """The method's own, as name:value; the companion's with its name before them, redo_interval:500."""
     algo: str = "sac"
-    """Of agents: a2c, crossq, ddpg, dqn, ds_sac, ds_td3, ppo, sac, td3, tqc."""
+    """Of agents: ds_sac and ds_td3, which are fast; a2c, ars, crossq, ddpg, dqn, ppo, ppo_lstm, ppo_mask, qrdqn, sac,
+    td3, tqc, trpo."""
     hyperparams: tuple[str, ...] = ()
     """Of the algorithm, as name:value."""
     networks: tuple[str, ...] = ("actor", "q_net")

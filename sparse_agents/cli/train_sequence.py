@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sparse_agents.cli.options import parse, set_threads
 from sparse_agents.cli.sequence_job import SequenceJob, TrainSequenceArguments, claim
-from sparse_agents.continual.capacity import capacity_table
+from sparse_agents.continual.capacity import capacity_table, demand_table
 from sparse_agents.continual.metrics import METRICS
 from sparse_agents.continual.records import read_records, score_matrix
 from sparse_agents.continual.runner import SequenceRun
@@ -22,8 +22,11 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(TrainSequenceArguments, "train_sequence", argv)
     set_threads(arguments.num_threads)
     job = SequenceJob.of(arguments)
-    job.method(job.learner(None))  # so that nothing is written where it does not fit
+    method = job.method(job.learner(None))  # so that nothing is written where it does not fit
     claim(job.folder, arguments)
+    console = Console()
+    if method.demands():
+        console.print(demand_table(method.demands(), job.tasks))
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"),
         TimeRemainingColumn(), disable=not arguments.progress,
@@ -38,7 +41,6 @@ def main(argv: Sequence[str]) -> None:
             progress=lambda done: bar.update(shown, completed=done),
         )
         run.run()
-    console = Console()
     console.print(capacity_table(run.method.capacity()))
     console.print(_table(job.folder))
     print(f"run folder {job.folder}\nTensorBoard: tensorboard --logdir {arguments.log_folder}")

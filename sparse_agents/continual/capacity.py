@@ -43,22 +43,33 @@ def capacity_table(capacity: Capacity) -> Table:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a layer has to hold.
+    """What a layer has to hold in the end.
 
     Attributes:
         layer: its name.
         what: is counted, such as ``"connections"`` or ``"neurons"``.
-        per_task: how many every task takes for good.
+        needed: how many all tasks together take for good.
         room: how many there are.
     """
 
     layer: str
     what: str
-    per_task: int
+    needed: int
     room: int
 
-    def fits(self, tasks: int) -> bool:
-        return self.per_task * tasks <= self.room
+    @property
+    def fits(self) -> bool:
+        return self.needed <= self.room
+
+
+def demand_table(demands: Sequence[Demand], tasks: int) -> Table:
+    """For people, before anything is trained."""
+    table = Table("layer", "", "needed", "there are", title=f"what {tasks} tasks need")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for demand in demands:
+        table.add_row(demand.layer, demand.what, f"{demand.needed:,}", f"{demand.room:,}")
+    return table
 
 
 def check_room(demands: Sequence[Demand], tasks: int, mend: str) -> None:
@@ -67,11 +78,10 @@ def check_room(demands: Sequence[Demand], tasks: int, mend: str) -> None:
     Raises:
         ConfigurationError: with what every layer has and needs, where one is too small for all tasks.
     """
-    if all(demand.fits(tasks) for demand in demands):
+    if all(demand.fits for demand in demands):
         return
     lines = [
-        f"  {d.layer}: {tasks} × {d.per_task:,} = {tasks * d.per_task:,} {d.what}, "
-        f"{'of which there are' if d.fits(tasks) else 'but there are only'} {d.room:,}"
+        f"  {d.layer}: {d.needed:,} {d.what}, {'of which there are' if d.fits else 'but there are only'} {d.room:,}"
         for d in demands
     ]
     raise ConfigurationError("\n".join([f"{tasks} tasks do not fit into the network:", *lines, mend]))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from sparse_agents.continual.capacity import Capacity, LayerCapacity
+from sparse_agents.continual.capacity import Capacity, Demand, LayerCapacity
 from sparse_agents.continual.companions import Companion
 from sparse_agents.continual.gate import Gate
 from sparse_agents.continual.learner import Learner
@@ -98,6 +98,10 @@ class ContinualMethod(nn.Module, ABC):
     def whole(self, network: Network) -> AbstractContextManager[None]:
         """Within, between steps, parameters hold what is trained, where that is not what is in use."""
         return nullcontext()
+
+    def demands(self) -> Sequence[Demand]:
+        """What all tasks together need of its layers, where the method knows it beforehand."""
+        return []
 
     def capacity(self) -> Capacity:
         """By layer."""

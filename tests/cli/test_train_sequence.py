@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,10 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from sparse_agents.envs.tasks import SEQUENCES as ENVIRONMENT_SEQUENCES
 
 from sparse_agents.cli import run_command
+from sparse_agents.cli.options import ALGORITHMS
 from sparse_agents.cli.sequence_job import SequenceJob, TrainSequenceArguments
 from sparse_agents.cli.train_sequence import main
+from sparse_agents.continual.companions import COMPANIONS
+from sparse_agents.continual.methods import METHODS
 
 SHORT = ["--num-threads", "1", "--no-progress", "--hidden", "50", "40"]
 IMAGES = [*SHORT, "--steps-per-task", "8", "--method", "er"]
@@ -47,7 +52,9 @@ def test_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_command(main, [*AGENT, "--log-folder", str(tmp_path)])
     (evaluations,) = tmp_path.glob("*/sac-packnet/seed_0/evaluations.csv")
     assert len(evaluations.read_text().splitlines()) == 1 + 2 * (1 + 2 * 2 + 2)
-    assert "actor.actor.latent_pi.0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "actor.actor.latent_pi.0" in said
+    assert said.index("what 2 tasks need") < said.index("possible")
 
 
 def test_a_run_is_not_overwritten_and_keeps_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +96,13 @@ def test_bad_input_is_named_and_nothing_written(
 ) -> None:
     assert message in refused([*SHORT, *arguments, "--log-folder", str(tmp_path / "logs")], capsys)
     assert not (tmp_path / "logs").exists()
+
+
+def test_the_help_names_all_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = set(re.findall(r"[\w+-]+", capsys.readouterr().out))
+    assert not {*ALGORITHMS, *METHODS, *COMPANIONS, *ENVIRONMENT_SEQUENCES} - words
 
 
 def test_every_sequence_has_a_folder_of_its_own() -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from sparse_agents.continual.activity import Activity
-from sparse_agents.continual.capacity import Demand
 from sparse_agents.continual.methods.spacenet import Block, SpaceNet
 from sparse_agents.continual.network import Network
 from sparse_agents.errors import ConfigurationError
@@ -68,12 +67,11 @@ class AFAF(SpaceNet):
         self.used = {key: torch.zeros_like(free) for key, free in self.free.items()}
         self.activity: list[Activity] = []
 
-    def demands(self, network: Network) -> Iterator[Demand]:
+    def needed(self, network: Network, name: str) -> int:
         """All that a task draws of the last hidden layer stays reserved."""
-        yield from super().demands(network)
-        last = list(network.trunk)[-1]
-        width = network.trunk[last].topology.shape[0]
-        yield Demand(f"{network.name}.{last}", "neurons", round(self.share * width), width)
+        if name != list(network.trunk)[-1]:
+            return super().needed(network, name)
+        return round(self.share * network.trunk[name].topology.shape[0]) * self.tasks
 
     def allocate(self, task: int) -> None:
         self.activity = self.learner.activity(task) if task >= self.reuse_from else []

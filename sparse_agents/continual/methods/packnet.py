@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ class PackNet(ContinualMethod):
         if self.retrain_steps:
             self.learner.check_experience("retrain_steps:0 leaves out the training on what a task keeps")
         self.owners = Owners(self.learner.networks)
-        self.check()
+        check_room(self.demands(), self.tasks, "Lower the sparsity, or leave more to later tasks (prune).")
         for network, name, layer, owner in self.owners.layers():
             if name in network.heads:
                 for task in range(self.tasks):
@@ -54,16 +54,16 @@ class PackNet(ContinualMethod):
                     if own is not None:
                         owner[torch.isin(layer.topology.edges.row, own)] = task
 
-    def check(self) -> None:
-        """Whether every task gets something in every layer."""
-        demands = []
+    def demands(self) -> Sequence[Demand]:
+        """A connection for every task in every layer."""
+        found = []
         for network, name, layer, _ in self.owners.layers():
             if self._is_shared(network, name):
                 nnz = layer.topology.nnz
                 left = nnz if self.prune is None else int(nnz * self.prune ** (self.tasks - 1))
                 room = nnz if self.prune is None else (self.tasks if left else 0)
-                demands.append(Demand(f"{network.name}.{name}", "connections", 1, room))
-        check_room(demands, self.tasks, "Lower the sparsity, or leave more to later tasks (prune).")
+                found.append(Demand(f"{network.name}.{name}", "connections", self.tasks, room))
+        return found
 
     def allocate(self, task: int) -> None:
         self._open(task)

@@ -113,7 +113,6 @@ class SpaceNet(ContinualMethod):
 
     def check(self) -> None:
         """Whether there are neurons and densities for all tasks."""
-        demands: list[Demand] = []
         for network in self.learner.networks.values():
             if not network.heads:
                 raise ConfigurationError(
@@ -125,16 +124,21 @@ class SpaceNet(ContinualMethod):
                     f"density={list(self.density)}: network {network.name!r} has {len(network.trunk) + 1} layers, and "
                     "there is one density for each."
                 )
-            demands += self.demands(network)
-        check_room(demands, self.tasks, "Lower neurons or reserved, or widen the network.")
+        check_room(self.demands(), self.tasks, "Lower neurons or reserved, or widen the network.")
 
-    def demands(self, network: Network) -> Iterator[Demand]:
-        """What a network's layers must have room for."""
-        for name, layer in network.trunk.items():
-            width = layer.topology.shape[0]
-            # The last task needs as many as it draws, and those before it have reserved theirs.
-            taken = round(self.reserved_share * width) * (self.tasks - 1) + round(self.share * width)
-            yield Demand(f"{network.name}.{name}", "neurons", -(-taken // self.tasks), width)
+    def demands(self) -> Sequence[Demand]:
+        return [
+            Demand(f"{network.name}.{name}", "neurons", self.needed(network, name), layer.topology.shape[0])
+            for network in self.learner.networks.values()
+            for name, layer in network.trunk.items()
+        ]
+
+    def needed(self, network: Network, name: str) -> int:
+        """Neurons of a hidden layer: the last task needs as many as it draws, and those before it have reserved
+        theirs.
+        """
+        width = network.trunk[name].topology.shape[0]
+        return round(self.reserved_share * width) * (self.tasks - 1) + round(self.share * width)
 
     # -- allocation
 
