@@ -121,6 +121,8 @@ class SequenceJob:
         kind = find_method(arguments.method)
         if arguments.seed < 0:
             raise ConfigurationError(f"--seed {arguments.seed}: at least 0.")
+        for units in arguments.hidden or ():
+            at_least_one("hidden", units, 1)
         images = arguments.sequence in SEQUENCES
         name = arguments.method if images else f"{arguments.algo}-{arguments.method}"
         name += f"+{arguments.companion}" if arguments.companion else ""
@@ -215,13 +217,20 @@ def claim(folder: Path, arguments: TrainSequenceArguments) -> None:
             raise ConfigurationError(f"{folder} has a run already: go on with --resume, or remove it.")
         for name, value in settings.items():
             if before.get(name) != value:
+                flag = f"--{name.replace('_', '-')}"
+                given = "not given" if value is None else value
                 raise ConfigurationError(
-                    f"--{name.replace('_', '-')} {value}: the run in {folder} has {before.get(name)}, and keeps it."
+                    f"{flag} {given}: the run in {folder} was begun with {_said(flag, before.get(name))}, and keeps it."
                 )
         return
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as draft:
         draft.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+def _said(flag: str, value: Any) -> str:
+    """As it was on the command line."""
+    return f"no {flag}" if value is None else f"{flag} {value}"
 
 
 def settings_of(folder: Path) -> Path:

@@ -110,7 +110,7 @@ class Learner(ABC):
 
     @abstractmethod
     def start_afresh(self, task: int) -> None:
-        """Other initial weights, moments at nothing."""
+        """Weights as before the first task, or drawn again; moments at nothing."""
 
     @abstractmethod
     def updates(self, network: Network) -> int:

@@ -62,6 +62,8 @@ def test_a_run_is_not_overwritten_and_keeps_its_settings(tmp_path: Path, capsys:
     run_command(main, [*IMAGES, *here])
     assert "go on with --resume" in refused([*IMAGES, *here], capsys)
     assert "--batch-size 64: the run in" in refused([*IMAGES, *here, "--resume", "--batch-size", "64"], capsys)
+    assert "--eval-freq 7: the run in" in (said := refused([*IMAGES, *here, "--resume", "--eval-freq", "7"], capsys))
+    assert "was begun with no --eval-freq, and keeps it" in said
     run_command(main, [*IMAGES, *here, "--resume"])
 
 
@@ -84,6 +86,8 @@ def test_a_run_is_not_overwritten_and_keeps_its_settings(tmp_path: Path, capsys:
         (["--sequence", "pendulum-gravity", "--hyperparams", "policy_kwargs:5"], "policy_kwargs:5: a dictionary"),
         (["--sequence", "pendulum-gravity", "--hyperparams", "policy_kwargs:{'sparsity':0.5}"], "--sparsity says it"),
         (["--steps-per-task", "0"], "--steps-per-task 0"),
+        (["--hidden", "0"], "--hidden 0: give at least 1"),
+        (["--sequence", "CartPole-v1"], "CartPole-v1 is one environment: a sequence has several"),
         (["--sequence", "Pendulum-v1,MountainCarContinuous-v0", "--method", "finetune"], "different spaces"),
         (["--sequence", "Pendulum-v1,Pendulum-v2", "--method", "finetune"], "Unknown environment 'Pendulum-v2'"),
         (["--sequence", "none.yml", "--method", "finetune"], "none.yml cannot be read"),

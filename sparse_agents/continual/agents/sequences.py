@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gymnasium as gym
+
 from sparse_agents.envs.tasks import SEQUENCES
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.runs import check_environment, read_yaml
@@ -24,6 +26,8 @@ def environment_sequence(name: str) -> tuple[str, ...]:
         envs = _read(Path(name))
     elif "," in name:
         envs = tuple(part.strip() for part in name.split(","))
+    elif name in gym.registry:
+        raise ConfigurationError(f"{name} is one environment: a sequence has several, with commas between their ids.")
     else:
         raise unknown("sequence", name, SEQUENCES)
     for env in envs:
