@@ -13,7 +13,6 @@ from sb3_helpers import build, train
 from stable_baselines3 import TD3
 
 from sparse_agents import sparsify
-from sparse_agents.policies.support import support_table
 from sparse_agents.rules import RULES, make_rule
 
 PAGE = Path(__file__).parent.parent / "docs" / "topology-rules.md"
@@ -58,9 +57,3 @@ def test_every_rule_is_in_the_table() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) >= set(RULES)
     blocked = table.split("`block_size` works on")[1].split(":")[0]
     assert set(re.findall(r"`(\w+)`", blocked)) == {name for name in RULES if make_rule(name).blocks}
-
-
-def test_the_support_table_is_the_registry() -> None:
-    page = (PAGE.parent / "algorithms.md").read_text()
-    table = page.partition("<!-- scripts/support_table.py -->\n")[2].partition("<!-- end -->")[0]
-    assert table == support_table(), "run scripts/support_table.py"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import sparse_agents
+from sparse_agents.catalogue.imports import imported_rooms
 
 FLOORS = [
     {"errors", "envs"},
@@ -21,7 +22,7 @@ FLOORS = [
     {"callbacks", "algorithms"},
     {"runs"},
     {"continual", "export"},
-    {"benchmark", "experiments", "zoo"},
+    {"benchmark", "catalogue", "experiments", "zoo"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
@@ -29,18 +30,8 @@ ROOT = next(Path(p) for p in sparse_agents.__path__ if (Path(p) / "topology" / "
 FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "sparse_agents":
-                names = [f"sparse_agents.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("sparse_agents.")}
-    return rooms
+def rooms_of(path: Path) -> set[str]:
+    return imported_rooms(ast.parse(path.read_text()))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -48,13 +39,13 @@ def test_imports_point_down(path: Path) -> None:
     parts = path.relative_to(ROOT).parts
     own = parts[0].removesuffix(".py")
     assert own in LEVEL, f"{own} has no floor"
-    for room in imported_rooms(path):
+    for room in rooms_of(path):
         assert room == own or LEVEL[room] < LEVEL[own], f"{own} imports {room}"
 
 
 def test_environments_know_nothing_of_the_library() -> None:
     for path in (ROOT.parent / "envs").rglob("*.py"):
-        assert imported_rooms(path) <= {"envs"}
+        assert rooms_of(path) <= {"envs"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -20,10 +20,12 @@ GROWTHS = ("gradient", "random")
 class NM(ExchangeRule):
     """N:M sparsity: each unit has N connections among every M neighbouring inputs, at every moment.
 
-    The pattern of Zhou et al., "Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch", ICLR 2021,
-    whose method keeps all M weights. Here, as everywhere in this library, only the N are stored: an update drops the
-    ⌊ζ·nnz⌋ smallest |w| and grows as many within the groups that lost them, by |dense gradient| (as RigL does) or
-    at random (as SET does). N is what the layer's share of the sparsity comes to, at least 1.
+    The pattern of Zhou et al., "Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch", ICLR 2021.
+    An update drops the ⌊ζ·nnz⌋ smallest |w| and grows as many within the groups that lost them, by |dense gradient|
+    (as RigL does) or at random (as SET does). N is what the layer's share of the sparsity comes to, at least 1.
+
+    Differences from the paper: all M weights are kept and trained there, and the N largest used; here, as everywhere in
+    this library, only the N are stored.
 
     Args:
         m: inputs in a group; has to divide every sparse layer's ``in_features``.

@@ -25,9 +25,9 @@ class TopKAST(TopologyRule):
     layer; a weight outside B rests as it is. The loss gets λ(‖θ_A‖² + ‖θ_(B∖A)‖²/D)/2 with D the density of A, so that
     a weight of B∖A has to earn its place. The budget is |A|; stored are |B| connections.
 
-    The dense θ is not stored at once. Weights that have left B are remembered, 12 bytes each, which in a long run
-    becomes most of the layer; of those never in it the initial value is a hash of their position, uniform below the
-    smallest |θ| that B started with.
+    Differences from the paper: the dense θ is not stored at once. Weights that have left B are remembered, 12 bytes
+    each, which in a long run becomes most of the layer; of those never in it the initial value is a hash of their
+    position, uniform below the smallest |θ| that B started with.
 
     Args:
         exploration: |B∖A| / |A|.

@@ -1,4 +1,4 @@
-"""What works with what, as a table for people: from the registry, which is what the tests run over."""
+"""What works with what, as a table: from the registry, which is what the tests run over."""
 
 from __future__ import annotations
 

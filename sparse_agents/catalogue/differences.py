@@ -1,0 +1,45 @@
+"""The page of what is done otherwise than in the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sparse_agents.catalogue.algorithms import OWN
+from sparse_agents.catalogue.entries import differences
+from sparse_agents.continual.companions import COMPANIONS
+from sparse_agents.continual.methods import METHODS
+from sparse_agents.rules import RULES
+
+HEAD = """\
+# Differences from the original papers
+
+Whoever compares results with published ones wants to know them all. Three hold everywhere:
+
+- The number of connections is exact at every moment, where most published code draws each connection by itself or loses
+  some to ties.
+- A connection that is new starts at zero, and so do the optimizer's moments of it, where masks on dense matrices keep
+  what an optimizer remembers of a weight that was away.
+- Equal scores are decided by position, so that a run can be repeated.
+
+What is special to one of them is said in its docstring, and collected here. Those that are not named do what their
+paper says, as far as we know.
+"""
+
+
+def differences_page() -> str:
+    """Markdown, a paragraph for each algorithm, rule and method that has some to tell."""
+    algorithms = {kind.__name__: kind for kind in OWN}
+    parts: tuple[tuple[str, Mapping[str, type]], ...] = (
+        ("Algorithms", algorithms),
+        ("Topology rules", RULES),
+        ("Continual learning", {**METHODS, **COMPANIONS}),
+    )
+    return "\n".join([HEAD, *(line for part in parts for line in _part(*part))])
+
+
+def _part(heading: str, kinds: Mapping[str, type]) -> Iterator[str]:
+    yield f"## {heading}\n"
+    for name, kind in kinds.items():
+        told = differences(kind)
+        if told:
+            yield f"### `{name}`\n\n{told}\n"
