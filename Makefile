@@ -1,6 +1,7 @@
 # make train   a short real training run, from nothing
 # make test    the fast tests, from nothing
 # make slow    the long tests
+# make docs    the site, in build/site, after running all code that its pages show
 # make check   lint, types, packaging
 
 VENV ?= .venv
@@ -11,7 +12,7 @@ STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/cpu/* kernels/include/*/*)
 TRAIN_STEPS ?= 20000
 
-.PHONY: install train test slow lint types wheel check clean
+.PHONY: install train test slow lint types wheel docs check clean
 
 install: $(STAMP)
 
@@ -29,6 +30,10 @@ test: install
 
 slow: install
 	$(BIN)/python -m pytest -m slow -n 2 || test $$? -eq 5  # 5: there are none
+
+docs: install
+	$(BIN)/python -m pytest -m pages -n 2
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """The code of a documentation page, as a reader would run it from top to bottom.
 
-Blocks of Python share their names, and blocks of bash are commands; all of a page work in one folder. Comments that readers do
-not see say what is otherwise in tests:
+Blocks of Python share their names, and blocks of bash are commands; all of a page work in one folder. Comments that
+readers do not see say what is otherwise in tests:
 
 - ``<!-- in tests: 300000 = 300; 256 = 16 -->``: the next block, with these words replaced, so that it takes seconds;
 - ``<!-- before: ... -->``: Python that the next block needs and readers have;
@@ -21,8 +21,10 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(REPOSITORY) for path in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/**/*.md")])
-BLOCK = re.compile(r"(?P<comments>(?:<!--[^>]*?-->\s*)*)^```(?P<language>python|bash)\n(?P<code>.*?)^```", re.M | re.S)
-COMMENT = re.compile(r"<!-- (in tests|before|not run): (.*?) -->", re.S)
+BLOCK = re.compile(
+    r"(?P<comments>(?:<!--(?:(?!-->).)*-->\s*)*)^```(?P<language>python|bash)\n(?P<code>.*?)^```", re.M | re.S
+)
+COMMENT = re.compile(r"<!-- (in tests|before|not run):\s+(.*?)\s+-->", re.S)
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,16 @@ def run(page: Path) -> None:
             subprocess.run(["bash", "-euo", "pipefail", "-c", block.code], check=True)
 
 
-def prepare(folder: Path) -> dict[str, str]:
-    """What a reader has: scripts and documents in the working directory, and installed commands; the environment."""
+def environment() -> dict[str, str]:
+    """With the installed commands to be found, and one thread."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def prepare(folder: Path) -> None:
+    """Put what a clone has into a folder."""
     for name in ("scripts", "docs", "examples"):
         (folder / name).symlink_to(REPOSITORY / name)
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 if __name__ == "__main__":

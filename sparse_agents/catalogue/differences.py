@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from sparse_agents.catalogue.algorithms import OWN
 from sparse_agents.catalogue.entries import differences
+from sparse_agents.catalogue.rules import shipped_rules
 from sparse_agents.continual.companions import COMPANIONS
 from sparse_agents.continual.methods import METHODS
-from sparse_agents.rules import RULES
 
 HEAD = """\
 # Differences from the original papers
@@ -31,7 +31,7 @@ def differences_page() -> str:
     algorithms = {kind.__name__: kind for kind in OWN}
     parts: tuple[tuple[str, Mapping[str, type]], ...] = (
         ("Algorithms", algorithms),
-        ("Topology rules", RULES),
+        ("Topology rules", shipped_rules()),
         ("Continual learning", {**METHODS, **COMPANIONS}),
     )
     return "\n".join([HEAD, *(line for part in parts for line in _part(*part))])

@@ -26,9 +26,14 @@ NEEDS: Mapping[str, str] = {
 """What rules declare, and how it is said."""
 
 
+def shipped_rules() -> Mapping[str, type[TopologyRule]]:
+    """Those of the library, and none that somebody has registered besides."""
+    return {name: rule for name, rule in RULES.items() if rule.__module__.startswith("sparse_agents.")}
+
+
 def rules_page() -> str:
     """Markdown, a section for each rule."""
-    return "\n".join([HEAD, *(_section(name, rule) for name, rule in RULES.items())])
+    return "\n".join([HEAD, *(_section(name, rule) for name, rule in shipped_rules().items())])
 
 
 def _section(name: str, rule: type[TopologyRule]) -> str:

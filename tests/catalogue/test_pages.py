@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparse_agents.catalogue.pages import PAGES
+from sparse_agents.catalogue.rules import shipped_rules
 from sparse_agents.continual.methods import METHODS
 from sparse_agents.policies.registry import CLASSES
 from sparse_agents.rules import RULES, Static
@@ -26,11 +27,19 @@ def sections(page: str) -> dict[str, str]:
 
 
 def test_every_rule_and_method_has_a_section_with_its_paper() -> None:
-    for page, registry in (("catalogue/rules.md", RULES), ("catalogue/methods.md", METHODS)):
+    for page, registry in (("catalogue/rules.md", shipped_rules()), ("catalogue/methods.md", METHODS)):
         found = sections(page)
         assert set(found) >= set(registry)
         without = {name for name in registry if not re.search(r"\b(19|20)\d\d\b", found[name])}
         assert without <= {"static", "finetune", "joint", "single"}, without
+
+
+def test_rules_of_others_are_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = PAGES["catalogue/rules.md"](REPOSITORY)
+    monkeypatch.setitem(RULES, "mine", Static)
+    assert "`mine`" in PAGES["catalogue/rules.md"](REPOSITORY)
+    monkeypatch.setitem(RULES, "mine", type("Mine", (Static,), {"__module__": "elsewhere"}))
+    assert PAGES["catalogue/rules.md"](REPOSITORY) == before
 
 
 def test_every_policy_is_in_the_table() -> None:

@@ -13,9 +13,9 @@ import pytest
 @pytest.mark.pages
 @pytest.mark.parametrize("page", pages.PAGES, ids=str)
 def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    environment = pages.prepare(tmp_path)
+    pages.prepare(tmp_path)
     command = [sys.executable, "-W", "error", pages.__file__, str(pages.REPOSITORY / page)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, env=pages.environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
 
 

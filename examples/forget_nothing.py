@@ -1,0 +1,63 @@
+"""An agent learns Pendulum under one gravity after the other. PackNet gives every task connections of its own in one
+sparse network, so that what was learned stays as it is, bit for bit; fine-tuning forgets.
+
+    python examples/forget_nothing.py --steps 5000
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from sparse_agents import DSSAC
+from sparse_agents.continual import (
+    METHODS,
+    METRICS,
+    AgentLearner,
+    AgentTraining,
+    SequenceRun,
+    make_method,
+    read_records,
+    score_matrix,
+)
+
+GRAVITIES = ("sparse_agents/Pendulum-gravity-10-v0", "sparse_agents/Pendulum-gravity-2.5-v0")
+
+
+def learn(method: str, steps: int, folder: Path) -> None:
+    """All tasks, and a line for each: the returns on all of them once it was learned."""
+    training = AgentTraining(
+        DSSAC,
+        steps,
+        policy_kwargs={"sparsity": 0.8},
+        hyperparams={"recipe": "robust", "learning_rate": 1e-3, "learning_starts": min(1000, steps // 2)},
+        own_heads=METHODS[method].needs_identity,
+    )
+    run = SequenceRun(
+        folder,
+        lambda saved: AgentLearner(GRAVITIES, training, 0, folder, saved),
+        lambda learner: make_method(method, learner, len(GRAVITIES), seed=0),
+        eval_every=steps,
+        save_every=steps,
+    )
+    run.run()
+    matrix = score_matrix(read_records(folder / "evaluations.csv"), "known")
+    print(method)
+    for learned, row in enumerate(matrix):
+        print(f"  {learned} learned: " + "  ".join(f"{score:7.0f}" for score in row))
+    print(f"  average {METRICS['ACC'](matrix):.0f}, backward transfer {METRICS['BWT'](matrix):+.0f}")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--steps", type=int, default=5000, help="environment steps of each task")
+    arguments = parser.parse_args()
+    for method in ("finetune", "packnet"):
+        with tempfile.TemporaryDirectory() as folder:
+            learn(method, arguments.steps, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
