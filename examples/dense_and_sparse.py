@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import time
 
-import gymnasium as gym
 import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -40,7 +39,9 @@ def main() -> None:
         begin = time.perf_counter()
         agent.learn(arguments.steps)
         seconds = time.perf_counter() - begin
-        mean, deviation = evaluate_policy(agent, gym.make(arguments.env), n_eval_episodes=10)
+        env = agent.get_env()
+        assert env is not None
+        mean, deviation = evaluate_policy(agent, env, n_eval_episodes=10)
         print(f"{name:6}  return {mean:8.1f} ± {deviation:5.1f}   {seconds:6.1f} s")
 
 
