@@ -17,7 +17,7 @@ from tyro.conf import Positional, arg
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.aggregates import aggregate, final_returns, scale_by, scores_of
-from sparse_agents.experiments.collection import CollectedRun, by_label, collect, of_length
+from sparse_agents.experiments.collection import CollectedRun, along_sparsity, by_label, collect, of_length
 from sparse_agents.experiments.comparison_figures import (
     draw_aggregates,
     draw_improvement,
@@ -67,13 +67,16 @@ def main(argv: Sequence[str]) -> None:
     returns = final_returns(labels, arguments.last)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
+    drawn = ["curves"]
     draw_learning_curves(labels, out / "curves")
     found = {}
     if len(labels) > 1:
         found = _compare(labels, returns, arguments)
-    if len({run.sparsity for runs in labels.values() for run in runs} - {None}) > 1:
-        draw_sparsity(labels, arguments.last, out / "sparsity")
-    figures = sorted(str(file) for file in out.iterdir() if file.suffix in (".png", ".svg"))
+        drawn += ["aggregates", "profiles", "improvement"] if found else []
+    if len({run.sparsity for run in runs} - {None}) > 1:
+        drawn.append("sparsity")
+        draw_sparsity(along_sparsity(runs, arguments.by), arguments.last, out / "sparsity")
+    figures = [str(out / f"{name}{suffix}") for name in drawn for suffix in (".png", ".svg")]
     if arguments.json:
         print(json.dumps({"returns": returns, "aggregates": _plain(found), "figures": figures}))
         return

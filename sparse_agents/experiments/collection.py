@@ -15,6 +15,7 @@ from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 from sparse_agents.experiments.learning_curves import History
 from sparse_agents.runs import RunFolder
 
+SPARSITY = "policy_kwargs.sparsity"
 MISSING = "default"
 """Stands for a setting that a run does not name."""
 
@@ -49,7 +50,7 @@ class CollectedRun:
         """As it was asked for, 0 of a dense agent; None where networks have their own, or the algorithm's default."""
         if "Sparse" not in str(self.settings["policy"]):
             return 0.0
-        value = self.settings.get("policy_kwargs.sparsity")
+        value = self.settings.get(SPARSITY)
         return float(value) if isinstance(value, int | float) else None
 
 
@@ -119,21 +120,49 @@ def by_label(runs: Sequence[CollectedRun], by: Sequence[str] = ()) -> dict[str, 
     Raises:
         ConfigurationError: naming the settings that there are, or one more to tell runs apart by.
     """
-    known = list(dict.fromkeys(name for run in runs for name in run.settings))
-    names = [_find(name, known) for name in by] if by else [name for name in known if _differs(runs, name)]
+    labels = _group(runs, _names(runs, by), str(runs[0].settings["algo"]))
+    for label, of_label in labels.items():
+        _check_alike(label, of_label)
+    return labels
+
+
+def along_sparsity(runs: Sequence[CollectedRun], by: Sequence[str] = ()) -> dict[str, list[CollectedRun]]:
+    """Sparse runs under a name that says in what they differ besides sparsity, dense ones under ``"dense"``; without
+    those whose sparsity is not known.
+
+    Args:
+        runs: any.
+        by: as of :func:`by_label`.
+    """
+    sparse = [run for run in runs if run.sparsity]
+    names = [name for name in _names(runs, by) if name != SPARSITY and _differs(sparse, name)]
+    dense = [run for run in runs if run.sparsity == 0]
+    return {**_group(sparse, names, "sparse"), **({"dense": dense} if dense else {})}
+
+
+def _names(runs: Sequence[CollectedRun], by: Sequence[str]) -> list[str]:
+    """Of the settings to tell runs apart by."""
+    known = _known(runs)
+    return [_find(name, known) for name in by] if by else [name for name in known if _differs(runs, name)]
+
+
+def _known(runs: Sequence[CollectedRun]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in run.settings))
+
+
+def _group(runs: Sequence[CollectedRun], names: Sequence[str], otherwise: str) -> dict[str, list[CollectedRun]]:
+    """Runs by the values of these settings, in the order of their names; under another name where there are none."""
     labels: dict[str, list[CollectedRun]] = {}
     for run in runs:
-        parts = [_said(name, run.settings.get(name, MISSING)) for name in names] or [str(run.settings["algo"])]
+        parts = [_said(name, run.settings.get(name, MISSING)) for name in names] or [otherwise]
         labels.setdefault(", ".join(parts), []).append(run)
-    for label, of_label in labels.items():
-        _check_alike(label, of_label, known)
     return dict(sorted(labels.items()))
 
 
-def _check_alike(label: str, runs: Sequence[CollectedRun], known: Sequence[str]) -> None:
+def _check_alike(label: str, runs: Sequence[CollectedRun]) -> None:
     for one, other in itertools.combinations(runs, 2):
         if (one.env, one.seed) == (other.env, other.seed):
-            names = [name for name in known if _differs([one, other], name)]
+            names = [name for name in _known(runs) if _differs([one, other], name)]
             raise ConfigurationError(
                 f"{one.folder.path} and {other.folder.path} are both {label!r} on {one.env} with seed {one.seed}: "
                 f"tell them apart by {names[0]!r}, too."

@@ -82,28 +82,41 @@ def draw_improvement(scores: Scores, over: str, path: Path) -> None:
     _save(figure, f"a run is better than one of {over}", path)
 
 
-def draw_sparsity(labels: Mapping[str, Sequence[CollectedRun]], last: int, path: Path) -> None:
-    """Returns over sparsities, a panel for each environment."""
-    runs = [run for of_label in labels.values() for run in of_label if run.sparsity is not None]
-    envs = sorted({run.env for run in runs})
-    figure, axes = pyplot().subplots(1, len(envs), figsize=(4.6 * len(envs), 3.6), squeeze=False)
+def draw_sparsity(lines: Mapping[str, Sequence[CollectedRun]], last: int, path: Path) -> None:
+    """Returns over sparsities, a panel for each environment and a line for each name; of dense runs a level."""
+    envs = sorted({run.env for runs in lines.values() for run in runs})
+    figure, axes = pyplot().subplots(1, len(envs), figsize=(4.6 * len(envs), 3.8), squeeze=False)
+    colors = colors_of([*lines])
     for axis, env in zip(axes[0], envs, strict=True):
-        by_sparsity: dict[float, list[float]] = {}
-        for run in (one for one in runs if one.env == env):
-            by_sparsity.setdefault(run.sparsity or 0.0, []).append(float(run.history.returns[-last:].mean()))
-        x = sorted(by_sparsity)
-        intervals = [bootstrap_interval(np.array(by_sparsity[one])) for one in x]
-        axis.plot(x, [one.mean for one in intervals], marker="o", color="tab:blue")
-        low, high = ([getattr(one, side) for one in intervals] for side in ("low", "high"))
-        known = np.isfinite(low)
-        axis.vlines(np.array(x)[known], np.array(low)[known], np.array(high)[known], color="tab:blue", alpha=0.5)
-        for one in x:
-            axis.scatter([one] * len(by_sparsity[one]), by_sparsity[one], color="tab:blue", alpha=0.25, s=14)
+        for label, runs in lines.items():
+            returns: dict[float, list[float]] = {}
+            for run in (one for one in runs if one.env == env and one.sparsity is not None):
+                returns.setdefault(run.sparsity or 0.0, []).append(float(run.history.returns[-last:].mean()))
+            if returns:
+                _over_sparsity(axis, label, returns, colors[label])
         axis.set_title(env, fontsize=10)
         axis.set_xlabel("sparsity")
         axis.set_ylabel("return")
         axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize=8)
     _save(figure, f"mean of a run's last {last} evaluations", path)
+
+
+def _over_sparsity(axis: Any, label: str, returns: Mapping[float, Sequence[float]], color: Any) -> None:
+    """One line, its intervals and every run; a level with its interval where there is no sparsity but 0."""
+    x = sorted(returns)
+    intervals = [bootstrap_interval(np.array(returns[one])) for one in x]
+    if x == [0.0]:
+        axis.axhline(intervals[0].mean, label=label, color=color, linestyle="--")
+        if np.isfinite(intervals[0].low):
+            axis.axhspan(intervals[0].low, intervals[0].high, color=color, alpha=0.1, linewidth=0)
+        return
+    axis.plot(x, [one.mean for one in intervals], marker="o", label=label, color=color)
+    low, high = (np.array([getattr(one, side) for one in intervals]) for side in ("low", "high"))
+    known = np.isfinite(low)
+    axis.vlines(np.array(x)[known], low[known], high[known], color=color, alpha=0.5)
+    for one in x:
+        axis.scatter([one] * len(returns[one]), returns[one], color=color, alpha=0.25, s=14)
 
 
 def _lines(axis: Any, found: Mapping[str, Interval], colors: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from sparse_agents.cli import run_command
 from sparse_agents.cli.plot import main
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments.aggregates import aggregate, improvement, profiles, scale_by, scores_of
-from sparse_agents.experiments.collection import by_label, collect, of_length
+from sparse_agents.experiments.collection import along_sparsity, by_label, collect, of_length
 
 STEPS = (1000, 2000, 3000, 4000)
 
@@ -55,6 +55,8 @@ def plot(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_the_command(sweep: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "figures"
+    out.mkdir()
+    (out / "of_an_earlier_call.png").write_text("not ours")
     dense = "MlpPolicy, sparsity default"
     told = plot(
         [str(sweep), "--by", "policy", "sparsity", "--baseline", dense, "--last", "2", "--out", str(out)], capsys
@@ -81,6 +83,20 @@ def test_labels_are_what_runs_differ_in(sweep: Path) -> None:
     assert all("sparsity" in label for label in labels)
     assert not any("env" in label or "seed" in label for label in labels)
     assert list(by_label(collect([sweep / "td3" / "Easy-v0_1"]))) == ["td3"]
+
+
+def test_lines_over_sparsity_are_what_else_runs_differ_in(sweep: Path) -> None:
+    assert {name: len(runs) for name, runs in along_sparsity(collect([sweep])).items()} == {"sparse": 12, "dense": 6}
+    for seed, sparsity in itertools.product(range(2), (0.9, 0.99)):
+        kwargs = {"sparsity": sparsity, "net_arch": [8, 8], "topology": "rigl"}
+        write_run(sweep, "Easy-v0", seed, [0.0, 1.0, 2.0, 3.0], policy_kwargs=kwargs)
+    write_run(sweep, "Easy-v0", 0, [0.0, 1.0, 2.0, 3.0], policy_kwargs={"sparsity": {"actor": 0.5, "critic": 0.9}})
+    runs = collect([sweep])
+    lines = along_sparsity(runs, ["topology", "sparsity"])
+    assert {name: len(runs) for name, runs in lines.items()} == {
+        "topology default": 12, "topology rigl": 4, "dense": 6,
+    }  # fmt: skip
+    assert {run.sparsity for run in lines["topology rigl"]} == {0.9, 0.99}
 
 
 def test_the_same_run_made_twice_counts_once(tmp_path: Path) -> None:
