@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sparse_agents.control.gradient_flow import GradientFlow
 from sparse_agents.control.listener import StepListener
 from sparse_agents.control.optimizer_state import holds, learning_rate
 from sparse_agents.control.rewiring import carry_out
@@ -42,6 +43,11 @@ class TopologyController(nn.Module, StepListener):
         budgets: connections each layer is to have in the end; by default those it has.
         paths: layers one after the other from an input of the network to an output, dense ones included, for rules
             that follow the flow through it.
+
+    Attributes:
+        steps: of the optimizer so far.
+        listeners: called after a layer was rewired, with its name, the layer, and what has changed.
+        gradient_flow: what the last update did to gradients; not saved.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class TopologyController(nn.Module, StepListener):
         self._curvature = CurvatureProbe()
         self.generator = torch.Generator().manual_seed(seed)
         self.listeners: list[RewireListener] = []
+        self.gradient_flow = GradientFlow()
         self._optimizers: list[torch.optim.Optimizer] = []
         self._handles: list[Any] = []
         self.steps = 0
@@ -136,6 +143,7 @@ class TopologyController(nn.Module, StepListener):
     def advance(self) -> None:
         """Count a quiet step that was taken without the optimizer's own ``step()``."""
         self.steps += 1
+        self.gradient_flow.follow(self.layers)
         if self._due(self.steps + 1):
             self._arm()
 
@@ -150,6 +158,7 @@ class TopologyController(nn.Module, StepListener):
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self.steps += 1
+        self.gradient_flow.follow(self.layers)
         if self.rule.every_step:
             for view in self._views():
                 self.rule.after_step(view)
@@ -231,6 +240,7 @@ class TopologyController(nn.Module, StepListener):
         update = Update(
             views, self.schedule.at(step), self.generator, self.memory, [tuple(path) for path in self.paths], fixed
         )
+        self.gradient_flow = GradientFlow.at_update(self.layers)
         for view, rewire in zip(views, self.rule.update(update), strict=True):
             if rewire is not None:
                 self._carry_out(view, rewire)

@@ -10,8 +10,9 @@ from sparse_agents.callbacks.watched import Log, Watched
 
 class Values(Monitor):
     """``weights/magnitude/…``, ``weights/largest/…``: mean and largest magnitude of a layer's weights;
-    ``gradients/norm/…``: of those of the last step; ``values/mean``, ``values/deviation``: of the first critic's action
-    values on recent transitions.
+    ``gradients/norm/…``: of those of the last step; ``gradients/change/…``: of those in the first step after the last
+    update of the topology, relative to those at the update; ``values/mean``, ``values/deviation``: of the first
+    critic's action values on recent transitions.
     """
 
     def record(self, watched: Watched, log: Log) -> None:
@@ -27,6 +28,11 @@ class Values(Monitor):
                 squares += norm**2
                 log.layer(f"gradients/norm/{name}", norm)
         log.total("gradients/norm/total", squares**0.5)
+        for controller in watched.controllers.values():
+            flow = controller.gradient_flow
+            for name, norm in flow.after.items():
+                if flow.before.get(name):
+                    log.layer(f"gradients/change/{name}", norm / flow.before[name])
         critic = getattr(watched.policy, "critic", None)
         if critic is None or watched.recent is None:
             return
