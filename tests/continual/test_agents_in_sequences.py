@@ -30,7 +30,6 @@ SMALL: dict[type, dict[str, Any]] = {
     DQN: {**OFF_POLICY, "target_update_interval": 10, "train_freq": 1},
     PPO: {"n_steps": 16, "batch_size": 8, "n_epochs": 2},
 }
-ALGORITHMS = pytest.mark.parametrize("algorithm", SMALL, ids=lambda kind: kind.__name__)
 REFUSED = {(PPO, "afaf"), (PPO, "er")}
 """Told before anything is trained: test_what_cannot_go_together_is_said_before_anything_is_trained."""
 FOR_AGENTS = [name for name, kind in METHODS.items() if not kind.no_agents]
