@@ -2,6 +2,7 @@
 # make test    the fast tests, from nothing
 # make slow    the long tests
 # make docs    the site, in build/site, after running all code that its pages show
+# make pictures figures of the README, from the committed records
 # make check   lint, types, packaging
 
 VENV ?= .venv
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/cpu/* kernels/include/*/*)
 TRAIN_STEPS ?= 20000
 
-.PHONY: install train test slow lint types wheel docs check clean
+.PHONY: install train test slow lint types wheel docs pictures check clean
 
 install: $(STAMP)
 
@@ -30,6 +31,10 @@ test: install
 
 slow: install
 	$(BIN)/python -m pytest -m slow -n 2 || test $$? -eq 5  # 5: there are none
+
+pictures: install
+	$(BIN)/python scripts/plot_benchmark.py docs/benchmark.json --out docs/speed.svg
+	$(BIN)/python scripts/catalogue.py
 
 docs: install
 	$(BIN)/python -m pytest -m pages -n 2

@@ -15,7 +15,8 @@ from sparse_agents.experiments.rule_comparison import PROBLEMS, markdown, plot, 
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Can be stopped at any time; started again, it goes on where it was."""
+    """Train every topology rule, and a dense network, on small problems, several seeds each, and write tables and a
+    figure. Can be stopped at any time; started again, it goes on where it was."""
 
     problems: tuple[str, ...] = ("digits", "pendulum")
     """digits: a 64-256-256-10 network at 90, 95 and 98% sparsity; pendulum: SAC at 90%; ppo, dqn: CartPole at 80%;

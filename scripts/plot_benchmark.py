@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.figures import pyplot, save
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
     axes[0][0].set_ylabel("speed relative to dense torch\n(forward + backward)")
     axes[0][0].legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(arguments.out, dpi=150)
+    save(figure, arguments.out)
     print(arguments.out)
 
 

@@ -18,8 +18,8 @@ from sparse_agents.experiments.sequences import beside, metrics_of, read_sequenc
 
 @dataclass(frozen=True)
 class ReportArguments:
-    """Runs of one method are put together over their seeds. With runs of the method joint there is intransigence, with
-    those of single what Continual World measures."""
+    """Put the runs of a sequence of tasks into a table and figures, each method's over its seeds. With runs of method
+    joint there is intransigence, with those of single what Continual World measures."""
 
     folder: Positional[Path]
     """Of the sequence's runs, METHOD/seed_SEED in it, such as logs/sequences/split-digits."""

@@ -15,12 +15,13 @@ from sparse_agents.benchmark.roofline import Ceiling, Point, ceilings, points
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.figures import pyplot, save
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """One thread. Run it with nothing else on the machine."""
+    """Measure what one core can do, and how near sparse networks come to it. Run it with nothing else on the
+    machine."""
 
     out: Path = Path("docs/roofline.svg")
     """Figure to write; records go beside it, as JSON."""
@@ -80,7 +81,7 @@ def _draw(limits: Sequence[Ceiling], found: Sequence[Point], path: Path) -> None
     axis.set_ylabel("GFLOP/s")
     axis.legend(fontsize=8, loc="lower right")
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import sparse_agents  # noqa: F401  its policies' names
+from sparse_agents.cli import run_command
+from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.zoo import HYPERPARAMS, register
 
 _PARSER = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -15,12 +18,25 @@ _RECIPE = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 _RECIPE.add_argument("--recipe", default="paper")
 
 
-def main() -> None:
-    """Entry point. Settings are ours where we have some for the algorithm and its recipe, and none are given."""
-    if len(sys.argv) < 2 or sys.argv[1] not in ("train", "enjoy"):
-        sys.exit("usage: scripts/zoo.py train [--recipe paper|robust] [rl-zoo3's flags], or enjoy [rl-zoo3's flags]")
-    command = sys.argv.pop(1)
+USAGE = """\
+usage: zoo.py train [--recipe paper|robust] [rl-zoo3's flags]
+       zoo.py enjoy [rl-zoo3's flags]
+
+rl-zoo3 with sparse agents: ds_td3 and ds_sac are algorithms, and settings of ours are taken where there are some and
+no --conf-file is given. `zoo.py train --help` and `zoo.py enjoy --help` show rl-zoo3's flags and defaults.
+"""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    command, *rest = argv or ["--help"]
+    if command in ("-h", "--help"):
+        print(USAGE)
+        return
+    if command not in ("train", "enjoy"):
+        raise unknown("command", command, ("train", "enjoy"))
     register()
+    sys.argv = [sys.argv[0], *rest]
     if command == "enjoy":
         from rl_zoo3.enjoy import enjoy
 
@@ -32,11 +48,13 @@ def main() -> None:
     given, _ = _PARSER.parse_known_args()
     ours = HYPERPARAMS / f"{given.algo}{'' if chosen.recipe == 'paper' else f'_{chosen.recipe}'}.yml"
     if chosen.recipe != "paper" and (given.conf_file is not None or not ours.is_file()):
-        sys.exit(f"--recipe {chosen.recipe}: there are recipes, paper and robust, for ds_td3 and ds_sac, without -c.")
+        raise ConfigurationError(
+            f"--recipe {chosen.recipe}: there are recipes, paper and robust, for ds_td3 and ds_sac, without -c."
+        )
     if given.conf_file is None and ours.is_file():
         sys.argv += ["--conf-file", str(ours)]
     train()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparse_agents.experiments.aggregates import Scores, aggregate, improvement, profiles
 from sparse_agents.experiments.collection import CollectedRun
-from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.figures import pyplot, save
 from sparse_agents.experiments.intervals import Interval
 from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
 
@@ -135,8 +135,7 @@ def _save(figure: Any, title: str, path: Path) -> None:
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     for file in _both(path):
-        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
-    pyplot().close(figure)
+        save(figure, file)
 
 
 def _both(path: Path) -> list[Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sparse_agents.errors import ConfigurationError
 
 
 def pyplot() -> Any:
-    """``matplotlib.pyplot``; the same figure becomes the same file."""
+    """``matplotlib.pyplot``, without a display."""
     try:
         import matplotlib as mpl
     except ImportError as error:
@@ -18,3 +19,9 @@ def pyplot() -> Any:
     from matplotlib import pyplot as plt
 
     return plt
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure and forget it; the same figure becomes the same file. The ending chooses the format."""
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot().close(figure)

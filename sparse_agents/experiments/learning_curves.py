@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.figures import pyplot, save
 from sparse_agents.experiments.intervals import Interval
 from sparse_agents.runs import RunFolder
 
@@ -136,8 +136,7 @@ def draw(
         axis.legend(frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _draw_curve(axis: Any, name: str, curve: Curves, color: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sparse_agents.experiments.algorithms import TASKS, trained_return
 from sparse_agents.experiments.contenders import CONTENDERS
 from sparse_agents.experiments.digits import digits_accuracy
-from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.figures import pyplot, save
 from sparse_agents.experiments.grid import run_grid
 from sparse_agents.experiments.intervals import Interval, mean_interval
 from sparse_agents.experiments.pendulum import pendulum_return
@@ -162,5 +162,4 @@ def plot(summaries: Mapping[str, Summary], path: Path) -> None:
         axis.set_xlabel(problem.unit, fontsize=8)
         axis.grid(axis="x", alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    save(figure, path)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sparse_agents.continual.metrics import Scores
-from sparse_agents.experiments.figures import pyplot
+from sparse_agents.experiments.figures import pyplot, save
 from sparse_agents.experiments.intervals import Interval, mean_interval
 from sparse_agents.experiments.sequences import ByMethod, BySeed, beside, metrics_of
 
@@ -172,5 +172,4 @@ def _panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
 
 def _save(figure: Any, path: Path) -> None:
     figure.tight_layout(rect=(0, 0.03, 1, 1))  # room for a legend
-    figure.savefig(path, metadata={"Date": None})
-    pyplot().close(figure)
+    save(figure, path)
