@@ -40,7 +40,7 @@ def main() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % (arguments.steps // 5) == 0:
+        if step % max(1, arguments.steps // 5) == 0:
             right = (network(images[test]).argmax(dim=1) == labels[test]).float().mean()
             print(f"step {step:5}  {controller.connections} connections  {right:.1%} of the test digits right")
 

@@ -26,7 +26,7 @@ GRAVITIES = ("sparse_agents/Pendulum-gravity-10-v0", "sparse_agents/Pendulum-gra
 
 
 def learn(method: str, steps: int, folder: Path) -> None:
-    """All tasks, and a line for each: the returns on all of them once it was learned."""
+    """All tasks, with a table of returns: a line for each moment, a column for each task."""
     training = AgentTraining(
         DSSAC,
         steps,
@@ -43,9 +43,9 @@ def learn(method: str, steps: int, folder: Path) -> None:
     )
     run.run()
     matrix = score_matrix(read_records(folder / "evaluations.csv"), "known")
-    print(method)
-    for learned, row in enumerate(matrix):
-        print(f"  {learned} learned: " + "  ".join(f"{score:7.0f}" for score in row))
+    print(f"{method:22}" + "".join(f"gravity {gravity:>4}" + "  " for gravity in ("10", "2.5")))
+    for when, row in zip(("before training", "after gravity 10", "after gravity 2.5"), matrix, strict=True):
+        print(f"  {when:18}" + "".join(f"{score:14.0f}" for score in row))
     print(f"  average {METRICS['ACC'](matrix):.0f}, backward transfer {METRICS['BWT'](matrix):+.0f}")
 
 

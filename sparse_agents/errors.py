@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MANY = 40
+"""More names than anybody reads through."""
+
 
 class SparseAgentsError(Exception):
     """What a user can mend; the commands print it and exit with 2."""
@@ -22,9 +25,10 @@ class CheckpointError(SparseAgentsError):
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:
-    """An unknown name, with the close matches first and then everything there is."""
+    """An unknown name, with the close matches first and then everything there is, unless that is very much."""
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    shown = (repr(n) if "," in n else n for n in names)
-    return ConfigurationError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(shown)}.")
+    shown = [repr(n) if "," in n else n for n in names]
+    rest = "" if close and len(shown) > MANY else f" Available: {', '.join(shown)}."
+    return ConfigurationError(f"Unknown {kind} {name!r}.{hint}{rest}")

@@ -13,7 +13,7 @@ from sparse_agents.continual.methods import METHODS
 HEAD = """\
 # Differences from the original papers
 
-Whoever compares results with published ones wants to know them all. Three hold everywhere:
+Whoever compares results with published ones wants to know them all. Three hold for all that do not say otherwise:
 
 - The number of connections is exact at every moment, where most published code draws each connection by itself or loses
   some to ties.

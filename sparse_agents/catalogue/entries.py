@@ -83,6 +83,7 @@ def _options(kind: type, base: type) -> Iterator[Option]:
         LookupError: where the docstring does not name one.
     """
     inherited = inspect.signature(base).parameters
+    told: set[str] = set()
     for parent in kind.__mro__[: kind.__mro__.index(base)]:
         if "__init__" not in vars(parent):
             continue
@@ -91,6 +92,9 @@ def _options(kind: type, base: type) -> Iterator[Option]:
             meaning = _meaning(kind, parameter.name)
             if parameter.default is parameter.empty or (parameter.name in inherited and meaning is None):
                 continue
+            if parameter.name in told:  # by a class that has another default
+                continue
+            told.add(parameter.name)
             if meaning is None:
                 raise LookupError(f"{kind.__name__} does not say what {parameter.name} is.")
             yield Option(parameter.name, repr(parameter.default), meaning)

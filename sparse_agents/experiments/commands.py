@@ -63,6 +63,12 @@ class TrainCommand:
         saved = [int(p.name.removeprefix("step_")) for p in run.checkpoints.glob("step_*") if not p.suffix]
         return max([episodes, *saved])
 
+    def said_last(self) -> str:
+        """The last line of its output, and where the rest is."""
+        output = self.folder / "output.txt"
+        lines = output.read_text(errors="replace").strip().splitlines() if output.is_file() else []
+        return f"{lines[-1].strip() if lines else 'nothing was said'} ({output})"
+
     def start(self) -> subprocess.Popen[str]:
         """Begin, or go on from the last checkpoint."""
         run = self.run_folder()
@@ -136,8 +142,8 @@ def run_commands(commands: Sequence[TrainCommand], workers: int, engine: Engine 
                 if code:
                     failed.append(command)
     if failed:
-        told = "; ".join(f"{command.title} failed; see {command.folder / 'output.txt'}" for command in failed)
-        raise CheckpointError(f"{told}. Start again for what is left.")
+        told = "\n".join(f"{command.title} failed: {command.said_last()}" for command in failed)
+        raise CheckpointError(f"{told}\nStart again for what is left.")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Parent(Base):
         depth: how deep, ``d``.
     """
 
-    def __init__(self, *, depth: int = 2, **kwargs: Any) -> None: ...
+    def __init__(self, *, depth: int = 2, height: str = "b", **kwargs: Any) -> None: ...
 
 
 class Child(Parent):

@@ -91,7 +91,7 @@ def test_runs_are_made_once_prolonged_and_failures_named(tmp_path: Path) -> None
     run_commands([longer], 1)
     assert np.load(run.evaluations)["timesteps"].tolist() == [100, 200, 300, 400, 500]
     bad = TrainCommand("a bad run", ("--algo", "nothing"), tmp_path / "b", 100)
-    with pytest.raises(CheckpointError, match=r"a bad run failed; see .*output.txt"):
+    with pytest.raises(CheckpointError, match=r"a bad run failed: error: Unknown algorithm 'nothing'.*output.txt"):
         run_commands([bad], 1)
     assert "Unknown algorithm 'nothing'" in (tmp_path / "b" / "output.txt").read_text()
 
