@@ -22,8 +22,9 @@ FLOORS = [
     {"callbacks", "algorithms"},
     {"runs"},
     {"continual", "export"},
-    {"benchmark", "catalogue", "experiments", "zoo"},
+    {"benchmark", "experiments", "zoo"},
     {"cli"},
+    {"catalogue"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 ROOT = next(Path(p) for p in sparse_agents.__path__ if (Path(p) / "topology" / "edges.py").is_file())

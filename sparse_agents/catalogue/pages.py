@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sparse_agents.catalogue.algorithms import algorithms_page
+from sparse_agents.catalogue.commands import commands_page
 from sparse_agents.catalogue.diagram import diagram
 from sparse_agents.catalogue.differences import differences_page
 from sparse_agents.catalogue.imports import read_rooms
@@ -21,6 +22,7 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
     "catalogue/algorithms.md": lambda _: algorithms_page(),
     "catalogue/rules.md": lambda _: rules_page(),
     "catalogue/methods.md": lambda _: methods_page(),
+    "catalogue/commands.md": lambda _: commands_page(),
     "differences.md": lambda _: differences_page(),
     "architecture.svg": _architecture,
 }

@@ -152,6 +152,7 @@ def main(argv: Sequence[str]) -> None:
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), _without_marks(settings))
         model.set_env(normalization.training(_environments(arguments, folder)))
+        _say_what_is_too_short(model, arguments)
     try:
         _learn(model, folder, arguments, normalization, state)
         _report(model, folder, arguments, normalization)
@@ -281,6 +282,15 @@ def _build(
         raise
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigurationError(f"{arguments.algo} cannot be built with these settings: {error}") from error
+
+
+def _say_what_is_too_short(model: BaseAlgorithm, arguments: TrainArguments) -> None:
+    """A run that ends before it learns looks as if it had learned nothing."""
+    steps, starts = arguments.n_timesteps, vars(model).get("learning_starts", 0)
+    if starts >= steps:
+        print(f"No gradient step will be taken: learning_starts={starts} of {steps} steps, all of them random.")
+    if arguments.eval_freq > steps:
+        print(f"Evaluated at the end alone: --eval-freq {arguments.eval_freq} is beyond {steps} steps.")
 
 
 def _learn(

@@ -9,6 +9,7 @@ import pytest
 
 from sparse_agents.catalogue.pages import PAGES
 from sparse_agents.catalogue.rules import shipped_rules
+from sparse_agents.cli import COMMANDS
 from sparse_agents.continual.methods import METHODS
 from sparse_agents.policies.registry import CLASSES
 from sparse_agents.rules import RULES, Static
@@ -45,6 +46,15 @@ def test_rules_of_others_are_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_policy_is_in_the_table() -> None:
     page = PAGES["catalogue/algorithms.md"](REPOSITORY)
     assert set(re.findall(r"`(Sparse\w+Policy)` \|", page)) == set(CLASSES)
+
+
+def test_every_command_is_told_with_its_options() -> None:
+    found = sections("catalogue/commands.md")
+    assert list(found) == list(COMMANDS)
+    assert "| `AGENT` |" in found["evaluate"]  # inherited
+    assert "| `--eval-freq` | `25000` | Environment steps between evaluations; -1 for none. |" in found["train"]
+    assert "| `--progress` |  |" in found["train"]  # whether there is a terminal
+    assert "| `--networks` | `actor q_net` |" in found["train_sequence"]
 
 
 def test_options_have_defaults_and_meanings() -> None:

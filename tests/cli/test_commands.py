@@ -54,6 +54,16 @@ def test_a_run_leaves_the_zoo_layout(trained: Path) -> None:
     assert np.load(trained / "evaluations.npz")["timesteps"].tolist() == [100, 200, 300]
 
 
+def test_a_run_says_what_it_is_too_short_for(tmp_path: Path) -> None:
+    done = run("train", "--env", "Pendulum-v1", "-n", "40", *SHORT, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "No gradient step will be taken: learning_starts=50 of 40 steps" in done.stdout
+    assert "Evaluated at the end alone: --eval-freq 25000 is beyond 40 steps" in done.stdout
+    long_enough = train(tmp_path)
+    assert "No gradient step" not in long_enough.stdout
+    assert "Evaluated at the end alone" not in long_enough.stdout
+
+
 def test_tensorboard_has_the_sparsity_scalars(trained: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
