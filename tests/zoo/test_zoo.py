@@ -62,7 +62,7 @@ def test_the_robust_recipe_by_name(algo: str, tmp_path: Path) -> None:
     assert dict(settings)["recipe"] == "robust"
     command = [sys.executable, script, "train", "--algo", "ppo", "--recipe", "robust"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "for ds_td3 and ds_sac" in refused.stderr
 
 
