@@ -10,6 +10,7 @@ from typing import Any
 from docstring_parser import parse_from_object
 
 from sparse_agents.catalogue.entries import markdown
+from sparse_agents.catalogue.tables import rows
 from sparse_agents.cli import COMMANDS
 
 HEAD = """\
@@ -31,14 +32,8 @@ def _command(name: str) -> Iterator[str]:
     said = parse_from_object(arguments)
     yield f"## `{name}`\n"
     yield " ".join(f"{said.short_description} {said.long_description or ''}".split()) + "\n"
-    yield "| option | default | |"
-    yield "|---|---|---|"
     meanings = _meanings(arguments)
-    for field in fields(arguments):
-        shown = field.name.replace("_", "-")
-        option = shown.upper() if _is_required(field) else f"--{shown}"
-        yield f"| `{option}` | {_default(field)} | {meanings[field.name].replace('|', chr(92) + '|')} |"
-    yield ""
+    yield from rows((_option(field), _default(field), meanings[field.name]) for field in fields(arguments))
 
 
 def _meanings(arguments: type) -> dict[str, str]:
@@ -48,8 +43,11 @@ def _meanings(arguments: type) -> dict[str, str]:
     return {one.arg_name: " ".join(markdown(one.description or "").split()) for one in said}
 
 
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
+def _option(field: Field[Any]) -> str:
+    """What has no default is given by its place."""
+    shown = field.name.replace("_", "-")
+    required = field.default is MISSING and field.default_factory is MISSING
+    return shown.upper() if required else f"--{shown}"
 
 
 def _default(field: Field[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sparse_agents.catalogue.entries import Entry
@@ -20,12 +20,16 @@ def title(entry: Entry, kind: type, heading: str = "##") -> Iterator[str]:
 def table(entry: Entry) -> Iterator[str]:
     """Of its options, where it has some."""
     if entry.options:
-        yield "| option | default | |"
-        yield "|---|---|---|"
-    for option in entry.options:
-        yield f"| `{option.name}` | `{option.default}` | {option.meaning.replace('|', chr(92) + '|')} |"
-    if entry.options:
-        yield ""
+        yield from rows((option.name, f"`{option.default}`", option.meaning) for option in entry.options)
+
+
+def rows(options: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """A table of names, defaults in Markdown, and meanings."""
+    yield "| option | default | |"
+    yield "|---|---|---|"
+    for name, default, meaning in options:
+        yield f"| `{name}` | {default} | {meaning.replace('|', chr(92) + '|')} |"
+    yield ""
 
 
 def settings(values: Mapping[str, Any]) -> str:

@@ -63,5 +63,4 @@ def test_options_have_defaults_and_meanings() -> None:
     assert "| `scope` | `'global'` |" in found["snip"]
     assert "see :class:" not in "".join(found.values())
     assert "Schedule: `update_interval=100`, `drop_fraction=0.3`, `schedule='cosine'` as published" in found["rigl"]
-    assert Static().dynamic is False
     assert "never changes" in found["static"]
