@@ -5,6 +5,7 @@ from sparse_agents.benchmark.crossover import Crossover, crossovers
 from sparse_agents.benchmark.kernels import acting, bare_layers, gradient_steps, networks, single_layers
 from sparse_agents.benchmark.layers import convolutions, lstms
 from sparse_agents.benchmark.memory import SPARSITY, WIDTHS, AgentMemory, agent_memory
+from sparse_agents.benchmark.monitoring import MonitoringCost, monitoring
 from sparse_agents.benchmark.timing import Record, alternate, compare
 from sparse_agents.benchmark.topology import UpdateMemory, UpdateTime, update_memory, update_times
 
@@ -13,6 +14,7 @@ __all__ = [
     "WIDTHS",
     "AgentMemory",
     "Crossover",
+    "MonitoringCost",
     "Record",
     "UpdateMemory",
     "UpdateTime",
@@ -27,6 +29,7 @@ __all__ = [
     "gradient_steps",
     "learning",
     "lstms",
+    "monitoring",
     "networks",
     "predictions",
     "single_layers",

@@ -44,10 +44,15 @@ class TorchCsrLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
+_KEPT: list[nn.Module] = []
+"""sparselab finds a matrix's transpose by its ``id()``, which a later matrix could get."""
+
+
 def _sparselab(layer: SparseLinear) -> nn.Module:
     from sparselab import SparseLinear as Rival
 
     rival: nn.Module = Rival(layer.in_features, layer.out_features, sparsity=max(layer.sparsity, 1e-6))
+    _KEPT.append(rival)
     return rival
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +12,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Image
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparse_agents.control import TopologyController
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.measures import outputs_of
 from sparse_agents.nn import SparseLayer
 from sparse_agents.policies import SparsePolicyMixin
 
@@ -66,10 +68,16 @@ class Watched:
         finally:
             np.random.set_state(state)  # noqa: NPY002
 
-    def run_networks(self) -> None:
-        """One forward through every online network on the recent transitions."""
-        assert self.recent is not None
-        self.policy.run_networks(self.recent.observations, self.recent.actions)
+    @cached_property
+    def hidden_outputs(self) -> dict[str, Tensor]:
+        """``[transitions, units]`` by layer of hidden units, on the most recent transitions; empty where none are kept."""
+        recent = self.recent
+        if recent is None:
+            return {}
+        activations: dict[str, nn.Module] = {}
+        for part in self.policy.parts():
+            activations |= part.hidden_activations()
+        return outputs_of(activations, lambda: self.policy.run_networks(recent.observations, recent.actions))
 
 
 class Log:
@@ -85,6 +93,13 @@ class Log:
 
     def layer(self, key: str, value: float) -> None:
         self._logger.record(key, value, exclude=NOT_ON_THE_TERMINAL)
+
+    def layers(self, group: str, values: Mapping[str, float]) -> None:
+        """Of every layer, and their mean as the total; nothing where there are no layers."""
+        for name, value in values.items():
+            self.layer(f"{group}/{name}", value)
+        if values:
+            self.total(f"{group}/total", float(np.mean(list(values.values()))))
 
     def histogram(self, key: str, values: Tensor) -> None:
         self._logger.record(key, values, exclude=TENSORBOARD_ALONE)

@@ -32,7 +32,7 @@ class BenchmarkArguments:
     suite: Positional[str]
     """kernels: speed relative to dense torch; topology: what the rules' updates cost; agents: gradient steps and steps
     of learn(); memory: what agents of any width keep; layers: convolutions and LSTMs; crossover: the density from which
-    filled matrices are faster"""
+    filled matrices are faster; monitoring: what SparsityCallback takes"""
     json: Path | None = None
     """Also write the records to this file."""
     quick: bool = False
@@ -164,6 +164,21 @@ def _memory_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.AgentMemo
     return found
 
 
+def _monitoring_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.MonitoringCost]:
+    torch.set_num_threads(1)
+    costs = benchmark.monitoring(records=11) if arguments.quick else benchmark.monitoring()
+    found = list(_with_progress(costs, lambda c: c.monitors))
+    title = "A record of SparsityCallback, TensorBoard's writing included, while DS-TD3 trains at 90% sparsity"
+    table = Table("monitors", "every", "median", "mean", "longest", "of 1000 steps", title=title, title_justify="left")
+    for c in found:
+        times = (f"{seconds * 1e3:.1f} ms" for seconds in (c.median_seconds, c.mean_seconds, c.longest_seconds))
+        table.add_row(c.monitors, str(c.every), *times, f"{c.share:.2%}")
+    console = Console()
+    console.print(table)
+    console.print(f"gradient step: {found[0].step_seconds * 1e3:.3f} ms")
+    return found
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
@@ -175,6 +190,7 @@ SUITES: dict[str, Callable[[BenchmarkArguments], Sequence[Any]]] = {
     "memory": _memory_suite,
     "layers": _layer_suite,
     "crossover": _crossover_suite,
+    "monitoring": _monitoring_suite,
 }
 
 

@@ -12,13 +12,14 @@ from sparse_agents.callbacks.monitors.exchange import Exchange
 from sparse_agents.callbacks.monitors.inputs import Inputs
 from sparse_agents.callbacks.monitors.pictures import Pictures
 from sparse_agents.callbacks.monitors.sparsity import Sparsity
-from sparse_agents.callbacks.monitors.units import Units
+from sparse_agents.callbacks.monitors.units import Dormant, Rank
 from sparse_agents.callbacks.monitors.values import Values
 
 MONITORS: Mapping[str, type[Monitor]] = {
     "sparsity": Sparsity,
     "exchange": Exchange,
-    "units": Units,
+    "dormant": Dormant,
+    "rank": Rank,
     "values": Values,
     "degrees": Degrees,
     "inputs": Inputs,
