@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from sparse_agents.benchmark.peak import peak, settled
 from sparse_agents.cli import run_command
-from sparse_agents.cli.options import parse, set_threads
+from sparse_agents.cli.options import OptionalInt, OptionalPath, parse, set_threads
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.gene_expression import GeneExpression, planted, read_csv
 from sparse_agents.experiments.scipy_mlp import ScipyMLP
@@ -31,11 +30,11 @@ class Arguments:
 
     sizes: tuple[str, ...] = ("small", "million")
     """small: two hidden layers of 1000 units at 1% density; million: of 500,000 units at 0.007%."""
-    csv: Path | None = None
+    csv: OptionalPath = None
     """The real data: a row per sample with a header, the class in the last column. By default, planted classes."""
-    epochs: int | None = None
+    epochs: OptionalInt = None
     """By default 100 and 10."""
-    batch: int | None = None
+    batch: OptionalInt = None
     """Samples in a minibatch; by default 32."""
     seed: int = 0
     """Of everything random."""
@@ -43,7 +42,7 @@ class Arguments:
     """Threads for torch and the kernels."""
     scipy_batches: int = 3
     """Minibatches that SciPy's matrices are timed for, and a topology update; 0 for none."""
-    json: Path | None = None
+    json: OptionalPath = None
     """Also write what was measured to this file."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from sparse_agents.cli import run_command
-from sparse_agents.cli.options import parse
+from sparse_agents.cli.options import OptionalPath, parse
 from sparse_agents.experiments.documents import put_between_marks
 from sparse_agents.experiments.sequence_report import draw_capacity, draw_curves, draw_matrices, markdown
 from sparse_agents.experiments.sequences import beside, metrics_of, read_sequence
@@ -23,9 +23,9 @@ class ReportArguments:
 
     folder: Positional[Path]
     """Of the sequence's runs, METHOD/seed_SEED in it, such as logs/sequences/split-digits."""
-    out: Path | None = None
+    out: OptionalPath = None
     """Where figures and figures' numbers go; by default the folder itself."""
-    document: Path | None = None
+    document: OptionalPath = None
     """Put the table between its marks `sequence: NAME` and `end`, NAME being that of the folder."""
 
 

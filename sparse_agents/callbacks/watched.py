@@ -70,7 +70,7 @@ class Watched:
 
     @cached_property
     def hidden_outputs(self) -> dict[str, Tensor]:
-        """``[transitions, units]`` by layer of hidden units, on the most recent transitions; empty where none are kept."""
+        """``[transitions, units]`` by layer of hidden units, on the most recent transitions, where some are kept."""
         recent = self.recent
         if recent is None:
             return {}

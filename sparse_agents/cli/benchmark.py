@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from sparse_agents import benchmark
-from sparse_agents.cli.options import parse
+from sparse_agents.cli.options import OptionalPath, parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.ops import backend_info
 
@@ -33,12 +33,12 @@ class BenchmarkArguments:
     """kernels: speed relative to dense torch; topology: what the rules' updates cost; agents: gradient steps and steps
     of learn(); memory: what agents of any width keep; layers: convolutions and LSTMs; crossover: the density from which
     filled matrices are faster; monitoring: what SparsityCallback takes"""
-    json: Path | None = None
+    json: OptionalPath = None
     """Also write the records to this file."""
     quick: bool = False
     """kernels: the bare 256x256 layer and the small network, without rivals; topology: SET and RigL, small; the others:
     the smallest of theirs."""
-    official: Path | None = None
+    official: OptionalPath = None
     """agents: a checkout of the official DS-TD3 code, to be measured beside ours."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from rich.table import Table
 from tqdm import tqdm
 from tyro.conf import arg
 
-from sparse_agents.cli.options import parse
+from sparse_agents.cli.options import OptionalPath, parse
 from sparse_agents.cli.saved_agent import AgentArguments, SavedAgent
 from sparse_agents.cli.sequence_job import SequenceJob, arguments_of, settings_of
 from sparse_agents.continual.runner import open_run
@@ -33,9 +32,9 @@ class EvaluateArguments(AgentArguments):
     """Sample actions instead of taking the most likely one."""
     seed: int = 0
     """Seed of the environment."""
-    video: Path | None = None
+    video: OptionalPath = None
     """Folder for a video of each episode."""
-    data_dir: Path | None = None
+    data_dir: OptionalPath = None
     """Of a sequence of images that come with no package: where they are."""
     json: bool = False
     """Print one JSON object instead of text."""

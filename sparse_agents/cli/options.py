@@ -8,13 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import torch
 import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
+from tyro.conf import arg
 
 from sparse_agents.algorithms import DSSAC, DSTD3
+from sparse_agents.cli import COMMANDS
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.policies import ALIASES
 
@@ -27,6 +30,13 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
 """By rl-zoo3's names."""
 
 Arguments = TypeVar("Arguments")
+
+OptionalInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
+OptionalInts = Annotated[tuple[int, ...] | None, arg(metavar="INT [INT ...]", help_behavior_hint="")]
+OptionalFloat = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")]
+OptionalStr = Annotated[str | None, arg(metavar="STR", help_behavior_hint="")]
+OptionalPath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+"""Their comments, which are the help, say what holds where they are not given."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +80,10 @@ def parse(arguments: type[Arguments], prog: str, argv: Sequence[str], default: A
 
     ``default``: what holds where a flag is not given, in place of the fields' defaults.
     """
-    if default is None:
-        return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__)
-    return tyro.cli(arguments, prog=prog, args=list(argv), description=arguments.__doc__, default=default)
+    name = f"sparse-agents {prog}" if prog in COMMANDS else prog
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    parsed: Arguments = tyro.cli(arguments, prog=name, args=list(argv), description=arguments.__doc__, **given)
+    return parsed
 
 
 def algorithm(name: str) -> type[BaseAlgorithm]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from sparse_agents.cli.options import parse
+from sparse_agents.cli.options import OptionalInt, OptionalStr, parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.aggregates import aggregate, final_returns, scale_by, scores_of
 from sparse_agents.experiments.collection import CollectedRun, along_sparsity, by_label, collect, of_length
@@ -40,9 +40,9 @@ class PlotArguments:
     """Folder for the figures, each as PNG and SVG."""
     by: tuple[str, ...] = ()
     """Settings to tell runs apart by, such as sparsity topology; all in which they differ by default."""
-    baseline: str | None = None
+    baseline: OptionalStr = None
     """Whose mean return is a score of 1, by its name in the figures; by default that of the best."""
-    steps: int | None = None
+    steps: OptionalInt = None
     """Look at the first so many environment steps; by default at whole runs, those being left out that are shorter
     than others on their environment."""
     last: int = 5

@@ -9,7 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from tyro.conf import Positional
 
-from sparse_agents.cli.options import Literal, algorithm, import_packages
+from sparse_agents.cli.options import Literal, OptionalPath, OptionalStr, algorithm, import_packages
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.runs import (
     Normalization,
@@ -27,13 +27,13 @@ class AgentArguments:
 
     agent: Positional[Path]
     """Run folder, or a model's .zip file."""
-    algo: str | None = None
-    """Algorithm of a .zip file: ds_td3, td3 or sac."""
-    env: str | None = None
+    algo: OptionalStr = None
+    """Algorithm of a .zip file, by the names that train takes, such as ds_td3 or sac."""
+    env: OptionalStr = None
     """Environment id; by default the run's own."""
-    normalization: Path | None = None
+    normalization: OptionalPath = None
     """Statistics of VecNormalize that belong to a .zip file (vecnormalize.pkl); a run folder has its own."""
-    which: str | None = None
+    which: OptionalStr = None
     """Of a run folder: best or final; by default the best where evaluations were made, else the final one."""
     gym_packages: tuple[str, ...] = ()
     """Modules to import first, besides the run's own."""

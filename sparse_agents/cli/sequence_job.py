@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import yaml
 from tyro.conf import arg
 
-from sparse_agents.cli.options import Literal, algorithm
+from sparse_agents.cli.options import Literal, OptionalInt, OptionalInts, OptionalPath, OptionalStr, algorithm
 from sparse_agents.continual.agents.learner import AgentLearner, AgentTraining
 from sparse_agents.continual.agents.sequences import environment_sequence
 from sparse_agents.continual.learner import Learner
@@ -37,7 +37,7 @@ class TrainSequenceArguments:
     or a YAML file with a list of ids."""
     method: str = "spacenet"
     """How they are learned: afaf, der++, er, ewc, finetune, joint, packnet, si, single, spacenet, static, wsn."""
-    companion: str | None = None
+    companion: OptionalStr = None
     """What keeps units able to learn beside it: cbp, redo."""
     seed: int = 0
     """Of weights, minibatches, environments and whatever the method draws."""
@@ -50,9 +50,9 @@ class TrainSequenceArguments:
     """Of the algorithm, as name:value."""
     networks: tuple[str, ...] = ("actor", "q_net")
     """Of agents: those that the method looks after; critics are a network, too."""
-    steps_per_task: int | None = None
+    steps_per_task: OptionalInt = None
     """Gradient steps on each task, 376 by default; of agents environment steps, 20,000 by default."""
-    hidden: tuple[int, ...] | None = None
+    hidden: OptionalInts = None
     """Units of the hidden layers: 400 400 by default, of agents as the algorithm has them."""
     sparsity: float = 0.0
     """Of the networks; SpaceNet and its static form begin empty and have densities of their own."""
@@ -60,13 +60,13 @@ class TrainSequenceArguments:
     """Of classifiers, by stochastic gradient descent."""
     batch_size: int = 128
     """Of classifiers: samples of a gradient step."""
-    eval_freq: int | None = None
+    eval_freq: OptionalInt = None
     """Evaluate all tasks every so many steps; by default four times a task, and twenty times with agents."""
     eval_episodes: int = 5
     """Of an evaluation, of agents."""
-    save_freq: int | None = None
+    save_freq: OptionalInt = None
     """Write a checkpoint every so many steps; by default four times a task."""
-    data_dir: Path | None = None
+    data_dir: OptionalPath = None
     """Where data sets are that come with no package."""
     log_folder: Path = Path("logs/sequences")
     """Where run folders go."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from tqdm import tqdm
 from tyro.conf import Positional
 
-from sparse_agents.cli.options import parse
-from sparse_agents.cli.train import TrainArguments
+from sparse_agents.cli.options import OptionalInt, OptionalStr, parse
+from sparse_agents.cli.train import TrainArguments, check
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.commands import Engine, TrainCommand, run_commands
 from sparse_agents.experiments.ray_engine import ray_engine
@@ -29,14 +30,14 @@ class SweepArguments:
     sweep: Positional[Path]
     """YAML file: logs, a folder; base, flags of the train command; grid, lists of values for some of them, such as
     env, seed, topology, sparsity or hyperparams.learning_rate."""
-    workers: int | None = None
+    workers: OptionalInt = None
     """Runs at a time; 2 by default, with ray as many as the cluster has CPUs."""
     engine: str = "local"
     """local: processes on this machine. ray: tasks on a cluster whose machines see the same files."""
-    ray_address: str | None = None
+    ray_address: OptionalStr = None
     """Of the cluster, such as auto; by default one is started on this machine."""
     dry_run: bool = False
-    """Train nothing: list the runs, and which are done."""
+    """Train nothing: build the agent of every combination, for mistakes to show; list the runs, and which are done."""
     json: bool = False
     """Print one JSON object at the end."""
 
@@ -51,18 +52,26 @@ def main(argv: Sequence[str]) -> None:
     flags = [field.name for field in fields(TrainArguments) if field.name not in NOT_FOR_SWEEPS]
     sweep = Sweep.read(arguments.sweep, flags)
     commands = [_complete(command) for command in sweep.commands(TrainArguments.n_timesteps)]
-    if not arguments.dry_run:
+    mistakes: dict[Path, str] = {}
+    if arguments.dry_run:
+        mistakes = _mistakes(commands)
+    else:
         claim(commands)
         engine, workers = _engine(arguments)
         run_commands(commands, workers, engine)
     done = [command.done() for command in commands]
     if arguments.json:
-        runs = [{"run": c.title, "folder": str(c.folder), "done": d} for c, d in zip(commands, done, strict=True)]
+        runs = [
+            {"run": c.title, "folder": str(c.folder), "done": d, "mistake": mistakes.get(c.folder.parent)}
+            for c, d in zip(commands, done, strict=True)
+        ]
         print(json.dumps({"runs": runs}))
-        return
-    for command, finished in zip(commands, done, strict=True):
-        print(f"{'done' if finished else 'left'}  {command.title}  {command.folder}")
-    print(f"{sum(done)} of {len(done)} runs done; sparse-agents plot {sweep.logs} draws them")
+    else:
+        for command, finished in zip(commands, done, strict=True):
+            print(f"{'done' if finished else 'left'}  {command.title}  {command.folder}")
+        print(f"{sum(done)} of {len(done)} runs done; sparse-agents plot {sweep.logs} draws them")
+    if mistakes:
+        raise ConfigurationError("Some runs would fail.\n" + "\n".join(mistakes.values()))
 
 
 def _complete(command: TrainCommand) -> TrainCommand:
@@ -73,6 +82,18 @@ def _complete(command: TrainCommand) -> TrainCommand:
         *(("--num-threads", "1") if "--num-threads" not in given else ()),
     ]
     return TrainCommand(command.title, (*given, *extra), command.folder, command.steps)
+
+
+def _mistakes(commands: Sequence[TrainCommand]) -> dict[Path, str]:
+    """By the folder of runs that differ in their seed alone: why their agents cannot be built."""
+    first = {command.folder.parent: command for command in reversed(commands)}
+    found = {}
+    for folder, command in tqdm(reversed(first.items()), "building agents", len(first), leave=False, disable=None):
+        try:
+            check(parse(TrainArguments, "train", command.arguments))
+        except ConfigurationError as error:
+            found[folder] = f"{command.title}: {error}"
+    return found
 
 
 def _engine(arguments: SweepArguments) -> tuple[Engine, int]:

@@ -22,7 +22,17 @@ from tyro.conf import arg
 
 from sparse_agents.algorithms import NOT_YET, end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
-from sparse_agents.cli.options import Literal, algorithm, import_packages, parse, set_threads
+from sparse_agents.cli.options import (
+    Literal,
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    OptionalStr,
+    algorithm,
+    import_packages,
+    parse,
+    set_threads,
+)
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.runs import (
@@ -66,16 +76,16 @@ class TrainArguments:
     """Environments side by side."""
     vec_env: str = "dummy"
     """dummy: environments take turns in this process; subproc: a process each."""
-    sparsity: float | None = None
+    sparsity: OptionalFloat = None
     """Fraction of absent connections per network; by default the algorithm's."""
-    topology: str | None = None
+    topology: OptionalStr = None
     """Topology rule, such as static, set, rigl or snip (docs/topology-rules.md); by default the algorithm's."""
-    update_interval: int | None = None
-    """Optimizer steps between topology updates."""
-    drop_fraction: float | None = None
-    """Fraction of connections replaced at an update."""
-    distribution: str | None = None
-    """How connections are shared out over layers: uniform, er, erk, lambda_er or lamp."""
+    update_interval: OptionalInt = None
+    """Optimizer steps between topology updates; by default the algorithm's, most often 1000."""
+    drop_fraction: OptionalFloat = None
+    """Fraction of connections replaced at an update; by default the algorithm's, most often 0.05."""
+    distribution: OptionalStr = None
+    """How connections are shared out over layers: uniform, er, erk, lambda_er or lamp; by default the algorithm's."""
     topology_kwargs: tuple[str, ...] = ()
     """Further options of the rule and its schedule as name:value, such as schedule:cosine end:300000 or m:16."""
     hyperparams: Annotated[tuple[str, ...], arg(aliases=["-params"])] = ()
@@ -102,7 +112,7 @@ class TrainArguments:
     """Show a progress bar."""
     verbose: int = 1
     """1 prints Stable-Baselines3's table, 0 is quiet."""
-    resume: Path | None = None
+    resume: OptionalPath = None
     """Continue this run folder from its last checkpoint. All settings are the run's own, but --n-timesteps, --device,
     --num-threads, --progress and --verbose, when given."""
     quick_start: bool = False
@@ -139,16 +149,9 @@ def main(argv: Sequence[str]) -> None:
             print("The environment's state could not be saved there: a new episode begins, and the run is another one.")
     else:
         arguments = _quick_start(arguments) if arguments.quick_start else arguments
-        check_environment(arguments.env)
-        kind = algorithm(arguments.algo)
         settings = _settings(arguments)
         normalization = Normalization.of(settings)
-        given = copy.deepcopy(settings)  # some algorithms write into theirs
-        given.pop("normalize", None)
-        env = normalization.training(_environments(arguments))
-        check_masks(kind, env)
-        given = with_action_noise(given, env.action_space)
-        model, state = _build(kind, arguments, given, env, device), None
+        model, state = _new_agent(arguments, settings, normalization, device), None
         folder = RunFolder.create(arguments.log_folder, arguments.algo, arguments.env)
         folder.write_settings(_saved(arguments), _without_marks(settings))
         model.set_env(normalization.training(_environments(arguments, folder)))
@@ -159,6 +162,20 @@ def main(argv: Sequence[str]) -> None:
     finally:
         assert model.env is not None
         model.env.close()
+
+
+def check(arguments: TrainArguments) -> None:
+    """Build what :func:`main` would train, and leave it at that.
+
+    Raises:
+        ConfigurationError: for what it would end with before it trains.
+    """
+    _check(arguments)
+    import_packages(arguments.gym_packages)
+    settings = _settings(arguments)
+    model = _new_agent(arguments, settings, Normalization.of(settings), check_device(arguments.device))
+    assert model.env is not None
+    model.env.close()
 
 
 def _environments(arguments: TrainArguments, folder: RunFolder | None = None, keep_monitor: bool = False) -> VecEnv:
@@ -273,11 +290,19 @@ def _without_marks(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**others, "policy_kwargs": policy} if policy else others
 
 
-def _build(
-    kind: type[BaseAlgorithm], arguments: TrainArguments, settings: dict[str, Any], env: VecEnv, device: str
+def _new_agent(
+    arguments: TrainArguments, settings: Mapping[str, Any], normalization: Normalization, device: str
 ) -> BaseAlgorithm:
+    check_environment(arguments.env)
+    kind: Any = algorithm(arguments.algo)
+    given = copy.deepcopy(dict(settings))  # some algorithms write into theirs
+    given.pop("normalize", None)
+    env = normalization.training(_environments(arguments))
+    check_masks(kind, env)
+    given = with_action_noise(given, env.action_space)
     try:
-        return kind(env=env, seed=arguments.seed, verbose=0, device=device, **settings)  # type: ignore[call-arg]
+        model: BaseAlgorithm = kind(env=env, seed=arguments.seed, verbose=0, device=device, **given)
+        return model
     except ConfigurationError:
         raise
     except (TypeError, ValueError, AssertionError) as error:

@@ -44,6 +44,15 @@ def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[
     return runs
 
 
+def told_of_mistakes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        run_command(main, [*arguments, "--json"])
+    assert stopped.value.code == 2
+    runs: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["runs"]
+    return runs
+
+
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as stopped:
         run_command(main, arguments)
@@ -71,6 +80,17 @@ def test_every_combination_by_seeds(tmp_path: Path) -> None:
     assert commands[1].folder.name == "seed_3"
 
 
+def test_a_dry_run_finds_settings_that_cannot_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = {"env": ["Pendulum-v1"], "topology": ["set", "rigle"], "sparsity": [0.5, 1.5], "seed": [0, 1]}
+    said = refused([str(sweep_file(tmp_path, grid=grid)), "--dry-run"], capsys)
+    assert [line.partition(":")[0] for line in said.splitlines()[1:]] == [
+        f"seed 0, env Pendulum-v1, topology {topology}, sparsity {sparsity}"
+        for topology, sparsity in (("set", 1.5), ("rigle", 0.5), ("rigle", 1.5))
+    ]
+    assert "Did you mean 'rigl'" in said
+    assert not (tmp_path / "logs").exists()
+
+
 def test_it_runs_once_and_is_plotted_by_what_was_swept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = str(sweep_file(tmp_path, grid={"env": ["Pendulum-v1"], "sparsity": [0.5, 0.8]}))
     assert [run["done"] for run in told([file, "--dry-run"], capsys)] == [False, False]
@@ -90,7 +110,8 @@ def test_a_run_that_fails_leaves_the_others_alone(tmp_path: Path, capsys: pytest
     message = refused([file, "--workers", "1"], capsys)
     assert "sparsity 1.5 failed: error: sparsity=1.5 is not in [0, 1)" in message
     assert "sparsity 0.5" not in message
-    assert [run["done"] for run in told([file, "--dry-run"], capsys)] == [False, True]
+    runs = told_of_mistakes([file, "--dry-run"], capsys)
+    assert [(run["done"], run["mistake"] is None) for run in runs] == [(False, False), (True, True)]
 
 
 @pytest.mark.slow
@@ -100,7 +121,7 @@ def test_the_same_layout_on_a_ray_cluster(tmp_path: Path, capsys: pytest.Capture
     file = sweep_file(tmp_path, grid=grid)
     message = refused([str(file), "--engine", "ray", "--workers", "2"], capsys)
     assert "sparsity 1.5 failed" in message
-    assert [run["done"] for run in told([str(file), "--dry-run"], capsys)] == [True, False, True]
+    assert [run["done"] for run in told_of_mistakes([str(file), "--dry-run"], capsys)] == [True, False, True]
     on_ray = {path.relative_to(tmp_path / "logs") for path in (tmp_path / "logs").rglob("*.zip")}
     (tmp_path / "logs").rename(tmp_path / "elsewhere")
     refused([str(file), "--workers", "2"], capsys)
