@@ -6,21 +6,23 @@ python examples/digits.py --topology rigl
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
 from sparse_agents import sparsify
+from sparse_agents.cli import run_command
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--sparsity", type=float, default=0.98, help="fraction of absent connections")
     parser.add_argument("--topology", default="set", help="the rule by which connections come and go")
     parser.add_argument("--steps", type=int, default=3000, help="optimizer steps")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
 
     torch.manual_seed(0)
     images, labels = (torch.as_tensor(part) for part in load_digits(return_X_y=True))
@@ -46,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparse_agents import DSSAC
+from sparse_agents.cli import run_command
 from sparse_agents.continual import (
     METHODS,
     METRICS,
@@ -49,15 +51,15 @@ def learn(method: str, steps: int, folder: Path) -> None:
     print(f"  average {METRICS['ACC'](matrix):.0f}, backward transfer {METRICS['BWT'](matrix):+.0f}")
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--steps", type=int, default=5000, help="environment steps of each task")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     for method in ("finetune", "packnet"):
         with tempfile.TemporaryDirectory() as folder:
             learn(method, arguments.steps, Path(folder))
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

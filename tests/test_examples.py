@@ -39,5 +39,23 @@ def test_forget_nothing() -> None:
     assert re.findall(r"backward transfer (\S+)", said)[1] == "+0"
 
 
+@pytest.mark.pages
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("dense_and_sparse.py", ("--env", "Pendulum-v7"), "Unknown environment 'Pendulum-v7'"),
+        ("dense_and_sparse.py", ("--sparsity", "1.5", "--steps", "10"), "sparsity=1.5 is not in [0, 1)"),
+        ("digits.py", ("--topology", "rigle"), "Did you mean 'rigl'"),
+        ("forget_nothing.py", ("--steps", "many"), "invalid int value: 'many'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(name: str, arguments: tuple[str, ...], says: str) -> None:
+    command = [sys.executable, "-W", "error", str(FOLDER / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=pages.environment())
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_example_has_a_test() -> None:
     assert {path.name for path in FOLDER.glob("*.py")} == {"dense_and_sparse.py", "digits.py", "forget_nothing.py"}
