@@ -1,6 +1,7 @@
 # make train   a short real training run, from nothing
 # make test    the fast tests, from nothing
 # make slow    the long tests
+# make sanitize native code under address and undefined-behaviour sanitizers
 # make docs    the site, in build/site, after running all code that its pages show
 # make pictures figures of the README, from the committed records
 # make check   lint, types, packaging
@@ -13,7 +14,7 @@ STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/cpu/* kernels/include/*/*)
 TRAIN_STEPS ?= 20000
 
-.PHONY: install train test slow lint types wheel docs pictures check clean
+.PHONY: install train test slow sanitize lint types wheel docs pictures check clean
 
 install: $(STAMP)
 
@@ -31,6 +32,9 @@ test: install
 
 slow: install
 	$(BIN)/python -m pytest -m slow -n 2 || test $$? -eq 5  # 5: there are none
+
+sanitize: install
+	$(BIN)/python -m pytest -m sanitized
 
 pictures: install
 	$(BIN)/python scripts/plot_benchmark.py docs/benchmark.json --out docs/speed.svg

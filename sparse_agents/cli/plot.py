@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 from sparse_agents.cli.options import OptionalInt, OptionalStr, parse
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.experiments.aggregates import aggregate, final_returns, scale_by, scores_of
-from sparse_agents.experiments.collection import CollectedRun, along_sparsity, by_label, collect, of_length
+from sparse_agents.experiments.aggregates import Scores, aggregate, final_returns, scale_by, scores_of
+from sparse_agents.experiments.collection import along_sparsity, by_label, collect, of_length
 from sparse_agents.experiments.comparison_figures import (
     draw_aggregates,
     draw_improvement,
@@ -65,43 +67,39 @@ def main(argv: Sequence[str]) -> None:
     if arguments.baseline is not None and arguments.baseline not in labels:
         raise unknown("baseline", arguments.baseline, labels)
     returns = final_returns(labels, arguments.last)
-    out = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
-    drawn = ["curves"]
-    draw_learning_curves(labels, out / "curves")
-    found = {}
-    if len(labels) > 1:
-        found = _compare(labels, returns, arguments)
-        drawn += ["aggregates", "profiles", "improvement"] if found else []
+    scores = scores_of(returns, scale_by(returns, arguments.baseline))
+    found = aggregate(scores) if len(scores) > 1 else {}
+    figures: dict[str, Callable[[Path], None]] = {"curves": partial(draw_learning_curves, labels)}
+    if found:
+        figures |= _comparisons(scores, found, arguments.baseline)
     if len({run.sparsity for run in runs} - {None}) > 1:
-        drawn.append("sparsity")
-        draw_sparsity(along_sparsity(runs, arguments.by), arguments.last, out / "sparsity")
-    figures = [str(out / f"{name}{suffix}") for name in drawn for suffix in (".png", ".svg")]
+        figures["sparsity"] = partial(draw_sparsity, along_sparsity(runs, arguments.by), arguments.last)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tqdm(figures.items(), unit=" figures", leave=False, disable=None) as bar:
+        for name, draw in bar:
+            draw(arguments.out / name)
+    files = [str(arguments.out / f"{name}{suffix}") for name in figures for suffix in (".png", ".svg")]
     if arguments.json:
-        print(json.dumps({"returns": returns, "aggregates": _plain(found), "figures": figures}))
+        print(json.dumps({"returns": returns, "aggregates": _plain(found), "figures": files}))
         return
     console = Console()
     console.print(_returns_table(returns, arguments.last))
     if found:
         console.print(_aggregate_table(found))
-    console.print("\n".join(figures))
+    console.print("\n".join(files))
 
 
-def _compare(
-    labels: Mapping[str, Sequence[CollectedRun]], returns: Any, arguments: PlotArguments
-) -> dict[str, dict[str, Interval]]:
-    """Aggregates, of the agents that were run on all environments."""
-    scores = scores_of(returns, scale_by(returns, arguments.baseline))
-    if len(scores) < 2:
-        return {}
-    title = "score 1: the mean of " + (arguments.baseline or "the best agent on each environment")
-    draw_aggregates(scores, title, arguments.out / "aggregates")
-    draw_profiles(scores, title, arguments.out / "profiles")
-    given = arguments.baseline
-    draw_improvement(
-        scores, given if given is not None and given in scores else next(iter(scores)), arguments.out / "improvement"
-    )
-    return aggregate(scores)
+def _comparisons(
+    scores: Scores, found: Mapping[str, Mapping[str, Interval]], baseline: str | None
+) -> dict[str, Callable[[Path], None]]:
+    """Figures by name, of the agents that were run on all environments."""
+    title = "score 1: the mean of " + (baseline or "the best agent on each environment")
+    other = baseline if baseline is not None and baseline in scores else next(iter(scores))
+    return {
+        "aggregates": partial(draw_aggregates, found, title),
+        "profiles": partial(draw_profiles, scores, title),
+        "improvement": partial(draw_improvement, scores, other),
+    }
 
 
 def _plain(found: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,7 @@ import numpy as np
 
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.collection import CollectedRun
-from sparse_agents.experiments.intervals import Interval
-from sparse_agents.experiments.learning_curves import RESAMPLES, Array
+from sparse_agents.experiments.intervals import Array, Interval, bootstrap
 
 Scores = Mapping[str, Array]
 """``[seeds, environments]``, by label."""
@@ -72,17 +70,17 @@ def scores_of(returns: Mapping[str, Mapping[str, Mapping[int, float]]], scale: S
     return found
 
 
-def _rliable() -> tuple[Any, Any]:
+def _metrics() -> Any:
     try:
-        from rliable import library, metrics
+        from rliable import metrics
     except ImportError as error:
         raise ConfigurationError("These figures need rliable: pip install sparse-agents[experiments]") from error
-    return library, metrics
+    return metrics
 
 
 def aggregate(scores: Scores) -> dict[str, dict[str, Interval]]:
     """Interquartile mean, mean and median over runs with stratified 95% bootstrap intervals, by label and name."""
-    _, metrics = _rliable()
+    metrics = _metrics()
     kinds: Mapping[str, Callable[[Array], float]] = {
         "IQM": metrics.aggregate_iqm,
         "mean": metrics.aggregate_mean,
@@ -92,7 +90,7 @@ def aggregate(scores: Scores) -> dict[str, dict[str, Interval]]:
     def all_kinds(runs: Array) -> Array:
         return np.array([kind(runs) for kind in kinds.values()])
 
-    points, intervals = _estimate(dict(scores), all_kinds)
+    points, intervals = bootstrap(scores, all_kinds)
     return {
         label: {
             kind: _interval(points[label][i], intervals[label][:, i], scores[label]) for i, kind in enumerate(kinds)
@@ -105,28 +103,18 @@ def profiles(scores: Scores, levels: Array) -> dict[str, tuple[Array, Array]]:
     """What part of an agent's runs is above each level, ``[levels]``, with its interval, ``[2, levels]``."""
 
     def above(runs: Array) -> Array:
-        return np.array([(runs > level).mean() for level in levels])
+        return np.asarray((runs[..., None] > levels).mean((0, 1)))
 
-    points, intervals = _estimate(dict(scores), above)
-    return {label: (np.asarray(points[label]), np.asarray(intervals[label])) for label in scores}
+    points, intervals = bootstrap(scores, above)
+    return {label: (points[label], intervals[label]) for label in scores}
 
 
 def improvement(scores: Scores, over: str) -> dict[str, Interval]:
     """How likely a run of each label is better than one of another on an environment drawn at random."""
-    _, metrics = _rliable()
+    metrics = _metrics()
     pairs = {label: (one, scores[over]) for label, one in scores.items() if label != over}
-    points, intervals = _estimate(pairs, lambda a, b: np.array([metrics.probability_of_improvement(a, b)]))
+    points, intervals = bootstrap(pairs, lambda a, b: np.array([metrics.probability_of_improvement(a, b)]))
     return {label: _interval(points[label][0], intervals[label][:, 0], scores[label]) for label in pairs}
-
-
-def _estimate(scores: Any, function: Callable[..., Array]) -> tuple[Any, Any]:
-    library, _ = _rliable()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "random_state is deprecated")
-        found: tuple[Any, Any] = library.get_interval_estimates(
-            scores, function, reps=RESAMPLES, random_state=np.random.RandomState(0)
-        )
-    return found
 
 
 def _interval(point: float, interval: Array, scores: Array) -> Interval:

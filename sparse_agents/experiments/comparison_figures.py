@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sparse_agents.experiments.aggregates import Scores, aggregate, improvement, profiles
+from sparse_agents.experiments.aggregates import Scores, improvement, profiles
 from sparse_agents.experiments.collection import CollectedRun
 from sparse_agents.experiments.figures import pyplot, save
-from sparse_agents.experiments.intervals import Interval
-from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
+from sparse_agents.experiments.intervals import Interval, bootstrap_interval
+from sparse_agents.experiments.learning_curves import Curves, draw
 
 LEVELS = 101
 """Points of a performance profile."""
@@ -33,17 +33,14 @@ def draw_learning_curves(labels: Mapping[str, Sequence[CollectedRun]], path: Pat
             histories = [run.history for run in runs if run.env == env]
             if histories:
                 panels.setdefault(env, {})[label] = Curves.of(histories, int(histories[0].timesteps[-1]))
-    for file in _both(path):
-        draw(
-            panels, "mean over seeds, smoothed over 5 evaluations; 95% bootstrap intervals", file, colors_of([*labels])
-        )
+    title = "mean over seeds, smoothed over 5 evaluations; 95% bootstrap intervals"
+    draw(panels, title, *_both(path), colors=colors_of([*labels]))
 
 
-def draw_aggregates(scores: Scores, title: str, path: Path) -> None:
+def draw_aggregates(found: Mapping[str, Mapping[str, Interval]], title: str, path: Path) -> None:
     """Interquartile mean, mean and median side by side, an agent in each line."""
-    found = aggregate(scores)
     kinds = list(next(iter(found.values())))
-    colors = colors_of([*scores])
+    colors = colors_of([*found])
     figure, axes = pyplot().subplots(
         1, len(kinds), figsize=(3 * len(kinds) + 2, 0.4 * len(found) + 1.2), sharey=True, squeeze=False
     )
@@ -134,8 +131,7 @@ def _lines(axis: Any, found: Mapping[str, Interval], colors: Mapping[str, Any]) 
 def _save(figure: Any, title: str, path: Path) -> None:
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
-    for file in _both(path):
-        save(figure, file)
+    save(figure, *_both(path))
 
 
 def _both(path: Path) -> list[Path]:

@@ -21,7 +21,8 @@ def pyplot() -> Any:
     return plt
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure and forget it; the same figure becomes the same file. The ending chooses the format."""
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+def save(figure: Any, *paths: Path) -> None:
+    """Write a figure and forget it; the same figure becomes the same file. Endings choose the formats."""
+    for path in paths:
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot().close(figure)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparse_agents.errors import ConfigurationError
+
+Array = NDArray[np.float64]
+RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
@@ -34,3 +39,35 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         return Interval(mean, -math.inf, math.inf)
     half = float(t.ppf((1 + confidence) / 2, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data)))
     return Interval(mean, mean - half, mean + half)
+
+
+def bootstrap_interval(values: Array) -> Interval:
+    """The mean over seeds with its 95% stratified bootstrap interval (Agarwal et al., NeurIPS 2021); of one seed, none.
+
+    Args:
+        values: ``[seeds]``, or ``[seeds, points]`` for the mean of all.
+    """
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, -math.inf, math.inf)
+    _, ends = bootstrap({"": values.reshape(len(values), -1)}, lambda runs: np.asarray([runs.mean()]))
+    return Interval(mean, *map(float, ends[""][:, 0]))
+
+
+def bootstrap(scores: Mapping[str, Any], statistics: Callable[..., Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Statistics, ``[statistics]``, and their 95% stratified bootstrap intervals, ``[2, statistics]``, by name.
+
+    Args:
+        scores: ``[seeds, points]`` by name, each point's seeds being drawn by themselves; or pairs of such.
+        statistics: of what is drawn.
+    """
+    try:
+        from rliable import library
+    except ImportError as error:
+        raise ConfigurationError("Intervals need rliable: pip install sparse-agents[experiments]") from error
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "random_state is deprecated")  # which rliable passes on to its dependency
+        found: tuple[dict[str, Array], dict[str, Array]] = library.get_interval_estimates(
+            dict(scores), statistics, reps=RESAMPLES, random_state=np.random.RandomState(0)
+        )
+    return found

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.errors import CheckpointError
 from sparse_agents.experiments.figures import pyplot, save
-from sparse_agents.experiments.intervals import Interval
+from sparse_agents.experiments.intervals import Array, bootstrap
 from sparse_agents.runs import RunFolder
 
-Array = NDArray[np.float64]
-RESAMPLES = 2000
 WINDOW = 5
 
 
@@ -84,42 +80,15 @@ class Curves:
         return np.asarray(self.returns[:, -evaluations:].mean(1))
 
 
-def bootstrap_interval(values: Array) -> Interval:
-    """The mean over seeds with its 95% stratified bootstrap interval (Agarwal et al., NeurIPS 2021); of one seed, none.
-
-    Args:
-        values: ``[seeds]``, or ``[seeds, points]`` for the mean of all.
-    """
-    scores = values.reshape(len(values), -1)
-    mean = float(scores.mean())
-    if len(scores) < 2:
-        return Interval(mean, -np.inf, np.inf)
-    try:
-        from rliable import library, metrics
-    except ImportError as error:
-        raise ConfigurationError("Intervals need rliable: pip install sparse-agents[experiments]") from error
-
-    def aggregate(runs: Array) -> Array:
-        return np.asarray([metrics.aggregate_mean(runs)], dtype=np.float64)
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "random_state is deprecated")  # which rliable passes on to its dependency
-        _, intervals = library.get_interval_estimates(
-            {"": scores}, aggregate, reps=RESAMPLES, random_state=np.random.RandomState(0)
-        )
-    low, high = intervals[""][:, 0]
-    return Interval(mean, float(low), float(high))
-
-
 def draw(
-    panels: Mapping[str, Mapping[str, Curves]], title: str, path: Path, colors: Mapping[str, Any] | None = None
+    panels: Mapping[str, Mapping[str, Curves]], title: str, *paths: Path, colors: Mapping[str, Any] | None = None
 ) -> None:
     """A panel for each environment: mean returns over seeds, smoothed over five evaluations, and bootstrap intervals.
 
     Args:
         panels: agents' curves by name, by environment; the same name has the same colour everywhere.
         title: of the figure.
-        path: of the file.
+        paths: of the files.
         colors: by name; the first one's is black by default.
     """
     plt = pyplot()
@@ -136,7 +105,7 @@ def draw(
         axis.legend(frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
-    save(figure, path)
+    save(figure, *paths)
 
 
 def _draw_curve(axis: Any, name: str, curve: Curves, color: Any) -> None:
@@ -145,8 +114,8 @@ def _draw_curve(axis: Any, name: str, curve: Curves, color: Any) -> None:
     if len(curve.returns) == 1:
         axis.plot(x, curve.returns[0], color=color, alpha=0.25, linewidth=0.8)
         return
-    intervals = [bootstrap_interval(curve.returns[:, i]) for i in range(len(x))]
-    low, high = (_smooth(np.array([getattr(one, side) for one in intervals])) for side in ("low", "high"))
+    _, ends = bootstrap({name: curve.returns}, lambda runs: runs.mean(0))
+    low, high = map(_smooth, ends[name])
     axis.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
 
 

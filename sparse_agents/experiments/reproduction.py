@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sparse_agents.experiments import ds_td3_paper as paper
 from sparse_agents.experiments.commands import TrainCommand, run_commands
-from sparse_agents.experiments.learning_curves import Curves, History, bootstrap_interval, draw
+from sparse_agents.experiments.intervals import bootstrap_interval
+from sparse_agents.experiments.learning_curves import Curves, History, draw
 
 
 def reproduce(env: str, seeds: Sequence[int], steps: int, workers: int, logs: Path, out: Path) -> str:

@@ -18,7 +18,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.collection import MISSING, CollectedRun
 from sparse_agents.experiments.comparison_figures import draw_learning_curves
 from sparse_agents.experiments.figures import pyplot
-from sparse_agents.experiments.learning_curves import bootstrap_interval
+from sparse_agents.experiments.intervals import bootstrap_interval
 from sparse_agents.measures import connectivity, degrees, input_strength
 from sparse_agents.nn import SparseLayer, sparse_layers
 from sparse_agents.policies import SparsePolicyMixin

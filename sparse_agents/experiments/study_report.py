@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from sparse_agents.experiments.documents import put_between_marks
-from sparse_agents.experiments.learning_curves import Curves, bootstrap_interval, draw
+from sparse_agents.experiments.intervals import bootstrap_interval
+from sparse_agents.experiments.learning_curves import Curves, draw
 from sparse_agents.experiments.study import Comparison, Study
 
 ByEnvironment = Mapping[str, Mapping[str, Curves]]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from commands import run_here
 from stable_baselines3 import TD3
 
 from sparse_agents import DSTD3
@@ -75,20 +76,20 @@ def test_tensorboard_has_the_sparsity_scalars(trained: Path) -> None:
 
 
 def test_evaluate_a_run_and_a_model(trained: Path, tmp_path: Path) -> None:
-    done = run("evaluate", str(trained), "-n", "2", "--json", cwd=tmp_path)
+    done = run_here("evaluate", str(trained), "-n", "2", "--json", cwd=tmp_path)
     result = json.loads(done.stdout)
     assert result["episodes"] == len(result["returns"]) == 2
     assert result["model"].endswith("best_model.zip")
-    alone = run("evaluate", str(trained / "Pendulum-v1.zip"), "--algo", "ds_td3", "--env", "Pendulum-v1", "-n", "1",
-                cwd=tmp_path)  # fmt: skip
+    model = ["--algo", "ds_td3", "--env", "Pendulum-v1"]
+    alone = run_here("evaluate", str(trained / "Pendulum-v1.zip"), *model, "-n", "1", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
     assert "Pendulum-v1" in alone.stdout
     without = tmp_path / "Pendulum-v1_1"
     shutil.copytree(trained, without)
     (without / "best_model.zip").unlink()
-    other = run("evaluate", str(without), "-n", "1", "--json", cwd=tmp_path)
+    other = run_here("evaluate", str(without), "-n", "1", "--json", cwd=tmp_path)
     assert json.loads(other.stdout)["model"].endswith("Pendulum-v1.zip")
-    asked = run("evaluate", str(without), "--which", "best", cwd=tmp_path)
+    asked = run_here("evaluate", str(without), "--which", "best", cwd=tmp_path)
     assert asked.returncode == 2
     assert "best_model.zip" in asked.stderr
 
@@ -234,7 +235,7 @@ def test_a_cut_short_model_is_named(trained: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.zip"
     content = (trained / "Pendulum-v1.zip").read_bytes()
     short.write_bytes(content[: len(content) // 2])
-    done = run("evaluate", str(short), "--algo", "ds_td3", "--env", "Pendulum-v1", cwd=tmp_path)
+    done = run_here("evaluate", str(short), "--algo", "ds_td3", "--env", "Pendulum-v1", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error:")
     assert "short.zip" in done.stderr
@@ -243,7 +244,7 @@ def test_a_cut_short_model_is_named(trained: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_defaults(command: str, tmp_path: Path) -> None:
-    done = run(command, "--help", cwd=tmp_path)
+    done = run_here(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "default:" in done.stdout
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_here
 from stable_baselines3 import TD3
 
 from sparse_agents import DSTD3
-
-COMMAND = [sys.executable, "-m", "sparse_agents.cli", "export"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(model: Path, out: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     agent = [str(model), "--algo", "ds_td3", "--env", "Pendulum-v1", "--out", str(out)]
-    return subprocess.run([*COMMAND, *agent, *flags], capture_output=True, check=False, text=True)
+    return run_here("export", *agent, *flags, cwd=Path.cwd())
 
 
 def test_a_dense_agent_needs_stable_baselines3_alone(model: Path, tmp_path: Path) -> None:

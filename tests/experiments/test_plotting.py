@@ -53,6 +53,12 @@ def plot(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of them, for tests to take seconds."""
+    monkeypatch.setattr("sparse_agents.experiments.intervals.RESAMPLES", 200)
+
+
 def test_the_command(sweep: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "figures"
     out.mkdir()
@@ -75,6 +81,20 @@ def test_the_command(sweep: Path, capsys: pytest.CaptureFixture[str], tmp_path: 
     assert told["returns"]["SparseMlpPolicy, sparsity 0.9"]["Hard-v0"]["2"] == pytest.approx(918)
     run_command(main, [str(sweep), "--by", "policy", "sparsity", "--out", str(out)])
     assert "sparsity 0.99" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_the_figures_that_are_drawn(sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparse_agents.cli.plot.draw_profiles", interrupted)
+    out = tmp_path / "figures"
+    with pytest.raises(SystemExit) as stopped:
+        run_command(main, [str(sweep), "--by", "policy", "sparsity", "--out", str(out)])
+    assert stopped.value.code == 130
+    assert {path.name for path in out.iterdir()} == {
+        "curves.png", "curves.svg", "aggregates.png", "aggregates.svg"
+    }  # fmt: skip
 
 
 def test_labels_are_what_runs_differ_in(sweep: Path) -> None:

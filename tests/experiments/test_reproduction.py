@@ -15,7 +15,8 @@ import pytest
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments import ds_td3_paper as paper
 from sparse_agents.experiments.commands import TrainCommand, _alone, run_commands
-from sparse_agents.experiments.learning_curves import Curves, History, bootstrap_interval
+from sparse_agents.experiments.intervals import bootstrap_interval
+from sparse_agents.experiments.learning_curves import Curves, History
 from sparse_agents.experiments.reproduction import markdown
 from sparse_agents.runs import RunFolder
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +116,24 @@ def test_a_run_that_fails_leaves_the_others_alone(tmp_path: Path, capsys: pytest
     assert "sparsity 0.5" not in message
     runs = told_of_mistakes([file, "--dry-run"], capsys)
     assert [(run["done"], run["mistake"] is None) for run in runs] == [(False, False), (True, True)]
+
+
+def test_ctrl_c_lets_every_run_save(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = {**BASE, "n_timesteps": 100_000, "save_freq": 100, "eval_freq": -1, "sparsity": 0.5}
+    file = sweep_file(tmp_path, base=base, grid={"env": ["Pendulum-v1"]})
+    command = [sys.executable, "-m", "sparse_agents.cli", "sweep", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not list((tmp_path / "logs").glob("**/checkpoints/step_[1-9]*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Continue with --resume" in next((tmp_path / "logs").glob("*/seed_0/output.txt")).read_text()
+    sweep_file(tmp_path, base={**base, "n_timesteps": 1}, grid={"env": ["Pendulum-v1"]})
+    assert [run["done"] for run in told([str(file)], capsys)] == [True], "what it had reached is enough"
 
 
 @pytest.mark.slow

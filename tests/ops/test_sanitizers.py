@@ -12,6 +12,7 @@ import pytest
 
 from sparse_agents.ops import supported_isas
 
+pytestmark = pytest.mark.sanitized
 KERNELS = Path(__file__).parents[2] / "kernels"
 SCRIPT = Path(__file__).with_name("sanitized_kernels.py")
 
