@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # A newcomer's install needs the sources of the kernels, not of everything.
-SOURCES := pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/cpu/* kernels/include/*/*)
+SOURCES := pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/cpu/* kernels/cuda/* kernels/include/*/* kernels/include/*/*/*)
 TRAIN_STEPS ?= 20000
 
 .PHONY: install train test slow sanitize lint types wheel docs pictures check clean

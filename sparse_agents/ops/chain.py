@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops import reference
+from sparse_agents.ops.cuda import CudaNetwork, launcher_for
 from sparse_agents.ops.library import library
 from sparse_agents.ops.native import ACTIVATIONS, DTYPES, NativeNetwork
 from sparse_agents.ops.probe import GradientProbe, Pair
@@ -26,6 +27,9 @@ _REFERENCE_DERIVATIVES = {
     "tanh": lambda g, y: g * (1 - y * y),
 }
 assert _REFERENCE_ACTIVATIONS.keys() == ACTIVATIONS.keys()
+
+
+Network = NativeNetwork | CudaNetwork
 
 
 class Chain:
@@ -51,7 +55,7 @@ class Chain:
         self.partial = [e.active for e in self.edges] if any(e.active is not None for e in self.edges) else None
         self.sizes = [(e.nnz, e.shape[0]) for e in self.edges]
         self._watched = [(t, e) for t, e in zip(self.topologies, self.edges, strict=True) if t is not None]
-        self._native: dict[torch.dtype, NativeNetwork] = {}
+        self._native: dict[tuple[torch.device, torch.dtype], Network] = {}
 
     def current(self) -> bool:
         """Whether the snapshot still is what the topologies say."""
@@ -70,14 +74,23 @@ class Chain:
         """Layers whose dense gradient somebody waits for."""
         return [i for i, probe in enumerate(self.probes) if probe is not None and probe.armed]
 
-    def native(self, x: Tensor) -> NativeNetwork | None:
+    def native(self, x: Tensor) -> Network | None:
         """The compiled network for such an input, or None where only the reference serves."""
-        if not x.is_cpu or x.shape[0] == 0:
+        if x.shape[0] == 0:
             return None
-        network = self._native.get(x.dtype)
-        if network is None and x.dtype in DTYPES and library() is not None:
-            network = self._native[x.dtype] = NativeNetwork(self.edges, self.activations, x.dtype)
+        network = self._native.get((x.device, x.dtype))
+        if network is None:
+            network = self._new_native(x)
+            if network is not None:
+                self._native[x.device, x.dtype] = network
         return network
+
+    def _new_native(self, x: Tensor) -> Network | None:
+        if x.is_cpu and x.dtype in DTYPES and library() is not None:
+            return NativeNetwork(self.edges, self.activations, x.dtype)
+        if x.is_cuda and x.dtype == torch.float32 and (launcher := launcher_for(x.device)) is not None:
+            return CudaNetwork(self.edges, self.activations, launcher)
+        return None
 
 
 def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
@@ -177,7 +190,7 @@ def _recorder(probe: GradientProbe, weight: Tensor, x: Tensor, y: Tensor) -> Any
 
 class _NativeChain(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, chain: Chain, network: NativeNetwork, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    def forward(ctx: Any, chain: Chain, network: Network, x: Tensor, *parameters: Tensor | None) -> Tensor:
         layers, batch = len(chain.edges), len(x)
         workspace = network.workspace(batch)
         y = network.forward(x, batch, parameters[:layers], parameters[layers:], workspace)  # type: ignore[arg-type]

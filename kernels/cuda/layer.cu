@@ -1,0 +1,165 @@
+// One sparse layer, forward and backward, for layers of any size. The connections stay in registers while the samples pass
+// by: a group of SA_LANES lanes holds a row, SA_ENTRIES connections in each lane, and goes through the tiles of the
+// batch. What connections multiply lies in shared memory where a tile of it fits (SA_SLAB), else it is read from where it
+// is. No atomics: results are the same bits every time.
+//
+// Compiled for each SA_LANES, SA_ENTRIES, SA_SLAB and SA_THREADS that is used.
+#include "sparse_agents/cuda/activation.h"
+#include "sparse_agents/cuda/reduce.h"
+#include "sparse_agents/cuda/tiles.h"
+
+using namespace sparse_agents;
+
+extern __shared__ float4 slab[];
+
+namespace {
+
+constexpr int kLanes = SA_LANES;
+constexpr int kEntries = SA_ENTRIES;
+constexpr int kPass = kLanes * kEntries;
+
+// Connections of one row that a lane holds: `count` of them, their weights and the features that they multiply.
+struct Held {
+  int count;
+  float weight[kEntries];
+  int feature[kEntries];
+};
+
+__device__ __forceinline__ Held hold(
+    int begin, int end, int lane, const int* features, const int* slots, const float* weights) {
+  Held held;
+  held.count = 0;
+#pragma unroll
+  for (int step = 0; step < kEntries; ++step) {
+    const int entry = begin + step * kLanes + lane;
+    const bool there = entry < end;
+    held.feature[step] = there ? features[entry] : 0;
+    held.weight[step] = there ? weights[slots[entry]] : 0.0f;
+    if (there) held.count = step + 1;
+  }
+  return held;
+}
+
+// A tile of all features, for the whole block.
+__device__ __forceinline__ const float4* fetch(const float* tile, int features) {
+  const float4* from = reinterpret_cast<const float4*>(tile);
+  if (!SA_SLAB) return from;
+  __syncthreads();  // the tile before has been read
+  for (int i = threadIdx.x; i < features * (kColumns / 4); i += blockDim.x) slab[i] = from[i];
+  __syncthreads();
+  return slab;
+}
+
+// Columns that were read with the second half first, see half_read_first().
+__device__ __forceinline__ void straighten(float (&columns)[kColumns], int half) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float first = columns[i], second = columns[i + 4];
+    columns[i] = half ? second : first;
+    columns[i + 4] = half ? first : second;
+  }
+}
+
+__device__ __forceinline__ void load(const float4* feature, int half, float (&columns)[kColumns]) {
+  const float4 first = feature[half], second = feature[1 - half];
+  columns[0] = first.x, columns[1] = first.y, columns[2] = first.z, columns[3] = first.w;
+  columns[4] = second.x, columns[5] = second.y, columns[6] = second.z, columns[7] = second.w;
+}
+
+// This thread's row and place in it.
+struct Place {
+  int row, lane, half, begin, end;
+  __device__ __forceinline__ Place(int rows, const int* row_ptr) {
+    row = (blockIdx.x * blockDim.x + threadIdx.x) / kLanes;
+    lane = threadIdx.x % kLanes;
+    half = half_read_first(threadIdx.x);
+    begin = row < rows ? row_ptr[row] : 0;
+    end = row < rows ? row_ptr[row + 1] : 0;
+  }
+};
+
+}  // namespace
+
+// y = activation(weights x + bias), all in tiles. Blocks of the same blockIdx.y have the same `tiles_each` tiles. Rows of
+// more than kPass connections take several `passes`, which leave sums in y for the next one.
+extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
+    int rows, int features, int tiles, int tiles_each, int passes, const int* row_ptr, const int* feature_of,
+    const int* slot_of, const float* weights, const float* bias, int activation, const float* x, float* y) {
+  const Place place(rows, row_ptr);
+  const int first = blockIdx.y * tiles_each, last = min(first + tiles_each, tiles);
+  for (int pass = 0; pass < passes; ++pass) {
+    const int begin = place.begin + pass * kPass;
+    const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
+    for (int tile = first; tile < last; ++tile) {
+      const float4* source = fetch(x + static_cast<long long>(tile) * features * kColumns, features);
+      float sums[kColumns] = {};
+#pragma unroll
+      for (int step = 0; step < kEntries; ++step) {
+        if (step < held.count) {
+          float columns[kColumns];
+          load(source + held.feature[step] * (kColumns / 4), place.half, columns);
+#pragma unroll
+          for (int i = 0; i < kColumns; ++i) sums[i] = fmaf(held.weight[step], columns[i], sums[i]);
+        }
+      }
+      straighten(sums, place.half);
+      const Share<kLanes> share = reduce<kLanes>(sums, place.lane);
+      if (place.row < rows && share.owner) {
+        float* out = y + (static_cast<long long>(tile) * rows + place.row) * kColumns + share.first;
+#pragma unroll
+        for (int i = 0; i < Share<kLanes>::held; ++i) {
+          float sum = sums[i];
+          if (pass > 0) sum += out[i];
+          if (pass == passes - 1) sum = activated(sum + (bias ? bias[place.row] : 0.0f), activation);
+          out[i] = sum;
+        }
+      }
+    }
+  }
+}
+
+// Gradients of the input, `grad_x`, and of the weights, `grad_weights`, [gridDim.y][connections], of which the caller adds
+// up the parts. Rows are those of the transpose: features of the input, whose connections lead to features of `grad`.
+extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
+    int rows, int features, int tiles, int tiles_each, int passes, const int* row_ptr, const int* feature_of,
+    const int* slot_of, const float* weights, int connections, const float* x, const float* grad, float* grad_x,
+    float* grad_weights) {
+  const Place place(rows, row_ptr);
+  const int first = blockIdx.y * tiles_each, last = min(first + tiles_each, tiles);
+  float* parts = grad_weights + static_cast<long long>(blockIdx.y) * connections;
+  for (int pass = 0; pass < passes; ++pass) {
+    const int begin = place.begin + pass * kPass;
+    const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
+    float dots[kEntries] = {};
+    for (int tile = first; tile < last; ++tile) {
+      const float4* source = fetch(grad + static_cast<long long>(tile) * features * kColumns, features);
+      float sums[kColumns] = {}, input[kColumns] = {};
+      const long long mine = (static_cast<long long>(tile) * rows + place.row) * kColumns;
+      if (place.row < rows) load(reinterpret_cast<const float4*>(x + mine), place.half, input);
+#pragma unroll
+      for (int step = 0; step < kEntries; ++step) {
+        if (step < held.count) {
+          float columns[kColumns];
+          load(source + held.feature[step] * (kColumns / 4), place.half, columns);
+#pragma unroll
+          for (int i = 0; i < kColumns; ++i) {
+            sums[i] = fmaf(held.weight[step], columns[i], sums[i]);
+            dots[step] = fmaf(input[i], columns[i], dots[step]);
+          }
+        }
+      }
+      if (grad_x == nullptr) continue;
+      straighten(sums, place.half);
+      const Share<kLanes> share = reduce<kLanes>(sums, place.lane);
+      if (place.row < rows && share.owner) {
+        float* out = grad_x + mine + share.first;
+#pragma unroll
+        for (int i = 0; i < Share<kLanes>::held; ++i) out[i] = pass > 0 ? out[i] + sums[i] : sums[i];
+      }
+    }
+#pragma unroll
+    for (int step = 0; step < kEntries; ++step) {
+      if (step < held.count) parts[slot_of[begin + step * kLanes + place.lane]] = dots[step];
+    }
+  }
+}

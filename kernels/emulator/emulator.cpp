@@ -1,0 +1,206 @@
+// Compiled with SA_SOURCE, a file of kernels, and SA_KERNELS, KERNEL(name) for each of them.
+#include "emulator.h"
+
+#include SA_SOURCE
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include <functional>
+#include <random>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+uint3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace {
+
+constexpr size_t kSharedBytes = 232448;  // the most that a block may have on compute capability 9.0
+constexpr size_t kStack = 64 * 1024;
+constexpr int kWarp = 32;
+
+enum class State { runs, at_barrier, at_shuffle, done };
+
+struct Fiber {
+  ucontext_t context;
+  std::vector<char> stack;
+  uint3 index;
+  State state;
+  float given;
+  int partner;
+};
+
+std::vector<Fiber> fibers;
+ucontext_t scheduler;
+Fiber* current;
+std::function<void()> body;
+std::string problem;
+
+void enter() {
+  body();
+  current->state = State::done;
+}
+
+void leave(State state) {
+  current->state = state;
+  Fiber* self = current;
+  swapcontext(&self->context, &scheduler);
+}
+
+bool all_in(size_t begin, size_t end, State state) {
+  for (size_t i = begin; i < end; ++i) {
+    if (fibers[i].state != state) return false;
+  }
+  return true;
+}
+
+struct Warp {
+  size_t begin, end;
+};
+
+// Lets go whoever waits for others that have all arrived. False: nobody can go on.
+bool release(const std::vector<Warp>& warps) {
+  bool some = false;
+  for (const Warp& warp : warps) {
+    if (!all_in(warp.begin, warp.end, State::at_shuffle)) continue;
+    for (size_t i = warp.begin; i < warp.end; ++i) fibers[i].state = State::runs;
+    some = true;
+  }
+  if (some || !all_in(0, fibers.size(), State::at_barrier)) return some;
+  for (Fiber& fiber : fibers) fiber.state = State::runs;
+  return true;
+}
+
+// The threads of a warp that can run, in an order drawn at random, each until it waits for others.
+bool run_warp(const Warp& warp, std::mt19937& random) {
+  std::vector<Fiber*> order;
+  for (size_t i = warp.begin; i < warp.end; ++i) {
+    if (fibers[i].state == State::runs) order.push_back(&fibers[i]);
+  }
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+  for (Fiber* fiber : order) {
+    current = fiber;
+    threadIdx = fiber->index;
+    swapcontext(&scheduler, &fiber->context);
+  }
+  if (all_in(warp.begin, warp.end, State::at_shuffle)) {
+    for (size_t i = warp.begin; i < warp.end; ++i) fibers[i].state = State::runs;
+  }
+  return !order.empty();
+}
+
+// One warp mostly runs as far ahead of the others as barriers let it, for what lacks a barrier to show.
+void run_block(std::mt19937& random) {
+  for (Fiber& fiber : fibers) {
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.data();
+    fiber.context.uc_stack.ss_size = fiber.stack.size();
+    fiber.context.uc_link = &scheduler;
+    fiber.state = State::runs;
+    makecontext(&fiber.context, enter, 0);
+  }
+  std::vector<Warp> warps;
+  for (size_t begin = 0; begin < fibers.size(); begin += kWarp) {
+    warps.push_back({begin, begin + kWarp < fibers.size() ? begin + kWarp : fibers.size()});
+  }
+  while (!all_in(0, fibers.size(), State::done)) {
+    bool ran = false;
+    std::vector<Warp> order = warps;
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+    for (const Warp& warp : order) {
+      while (random() % 16 != 0 && run_warp(warp, random)) ran = true;
+    }
+    if (ran || release(warps)) continue;
+    bool runnable = false;
+    for (const Fiber& fiber : fibers) runnable = runnable || fiber.state == State::runs;
+    if (runnable) continue;
+    problem = "some threads wait at a barrier or shuffle that others never reach";
+    return;
+  }
+}
+
+template <typename... Parameters, size_t... index>
+std::function<void()> bound(void (*kernel)(Parameters...), void** arguments, std::index_sequence<index...>) {
+  std::tuple<Parameters...> values(*static_cast<Parameters*>(arguments[index])...);
+  return [kernel, values] { std::apply(kernel, values); };
+}
+
+template <typename... Parameters>
+std::function<void()> bind(void (*kernel)(Parameters...), void** arguments, int count) {
+  if (count != static_cast<int>(sizeof...(Parameters))) return {};
+  return bound(kernel, arguments, std::index_sequence_for<Parameters...>());
+}
+
+std::function<void()> find(const char* name, void** arguments, int count) {
+#define KERNEL(kernel) \
+  if (strcmp(name, #kernel) == 0) return bind(kernel, arguments, count);
+  SA_KERNELS
+#undef KERNEL
+  return {};
+}
+
+}  // namespace
+
+alignas(128) float4 slab[kSharedBytes / sizeof(float4)];
+
+void __syncthreads() {
+  leave(State::at_barrier);
+  threadIdx = current->index;
+}
+
+float __shfl_xor_sync(unsigned mask, float value, int distance) {
+  const size_t self = static_cast<size_t>(current - fibers.data());
+  const size_t partner = self ^ static_cast<size_t>(distance);
+  if (mask != 0xffffffffu || partner >= fibers.size()) problem = "a shuffle with lanes that are not there";
+  current->given = value;
+  leave(State::at_shuffle);
+  threadIdx = current->index;
+  const float taken = fibers[partner].given;
+  leave(State::at_shuffle);  // nobody writes its next value before everybody has read
+  threadIdx = current->index;
+  return taken;
+}
+
+extern "C" const char* emulate(
+    const char* name, const unsigned* grid, const unsigned* block, size_t shared, void** arguments, int count,
+    unsigned seed) {
+  problem.clear();
+  body = find(name, arguments, count);
+  if (!body) problem = "no such kernel, or not with so many arguments";
+  if (shared > kSharedBytes) problem = "more shared memory than a block may have";
+  const size_t threads = static_cast<size_t>(block[0]) * block[1] * block[2];
+  if (threads == 0 || threads > 1024) problem = "a block has 1 to 1024 threads";
+  std::mt19937 random(seed);
+  gridDim = {grid[0], grid[1], grid[2]};
+  blockDim = {block[0], block[1], block[2]};
+  fibers.resize(threads);
+  for (size_t i = 0; i < threads; ++i) {
+    fibers[i].stack.resize(kStack);
+    const unsigned flat = static_cast<unsigned>(i);
+    fibers[i].index = {flat % block[0], flat / block[0] % block[1], flat / block[0] / block[1]};
+  }
+  const float nothing = nanf("");
+  for (unsigned z = 0; z < grid[2]; ++z) {
+    for (unsigned y = 0; y < grid[1]; ++y) {
+      for (unsigned x = 0; x < grid[0]; ++x) {
+        if (!problem.empty()) return problem.c_str();
+        blockIdx = {x, y, z};
+        for (float4& value : slab) value = {nothing, nothing, nothing, nothing};
+        run_block(random);
+        // What was not asked for must not have been written.
+        const char* bytes = reinterpret_cast<const char*>(slab);
+        float word;
+        for (size_t at = shared; at + 4 <= kSharedBytes; at += 4) {
+          memcpy(&word, bytes + at, 4);
+          if (word == word) problem = "shared memory was written beyond what the launch asked for";
+        }
+      }
+    }
+  }
+  return problem.empty() ? nullptr : problem.c_str();
+}

@@ -1,0 +1,23 @@
+"""Sparse layers on CUDA devices.
+
+Kernels are CUDA C++ (kernels/cuda), compiled at first use for the device at hand by NVRTC. What launches them is a
+:class:`Launcher`; there is one for devices, and tests have one that emulates them.
+"""
+
+from sparse_agents.ops.cuda.balance import balance
+from sparse_agents.ops.cuda.device import DeviceLauncher, launcher_for
+from sparse_agents.ops.cuda.geometry import Processor, RowGeometry, row_geometry
+from sparse_agents.ops.cuda.kernel import Kernel, Launcher
+from sparse_agents.ops.cuda.network import CudaNetwork
+
+__all__ = [
+    "CudaNetwork",
+    "DeviceLauncher",
+    "Kernel",
+    "Launcher",
+    "Processor",
+    "RowGeometry",
+    "balance",
+    "launcher_for",
+    "row_geometry",
+]

@@ -1,0 +1,78 @@
+"""Chains of layers on an emulated device, against dense ones in float64."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from emulation import EmulatedLauncher
+from torch import Tensor
+
+from sparse_agents.ops.cuda import CudaNetwork, Processor
+from sparse_agents.topology import Edges
+
+SMALL = Processor(multiprocessors=3, shared_bytes=4096)
+ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
+
+
+def drawn(rows: int, cols: int, density: float, generator: torch.Generator) -> Edges:
+    return Edges.from_mask(torch.rand(rows, cols, generator=generator) < density)
+
+
+def dense(
+    edges: list[Edges], weights: list[Tensor], biases: list[Tensor | None], activations: list[str], x: Tensor
+) -> Tensor:
+    h = x
+    for e, w, b, activation in zip(edges, weights, biases, activations, strict=True):
+        h = h @ e.dense(w).t()
+        h = ACTIVATIONS[activation](h if b is None else h + b)
+    return h
+
+
+CASES = {
+    "odd sizes": ([5, 7, 3], 0.5, 13),
+    "one sample": ([9, 6, 2], 0.4, 1),
+    "wide rows of several passes": ([700, 9], 0.9, 9),
+    "full": ([33, 20, 4], 1.0, 24),
+    "no connection at all": ([4, 6, 3], 0.0, 5),
+    "beyond shared memory": ([160, 40, 31], 0.1, 17),
+    "one unit": ([1, 1], 1.0, 3),
+    "many rows": ([20, 300, 2], 0.2, 40),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("seed", range(2))
+def test_forward_and_backward_are_those_of_dense_layers(case: str, seed: int) -> None:
+    widths, density, batch = CASES[case]
+    generator = torch.Generator().manual_seed(seed)
+    edges = [drawn(rows, cols, density, generator) for cols, rows in itertools.pairwise(widths)]
+    activations = [*["relu", "tanh"][: len(edges) - 1], "identity" if seed else "tanh"]
+    weights = [torch.randn(e.nnz, generator=generator) / 3 for e in edges]
+    biases = [None if i == 1 else torch.randn(e.shape[0], generator=generator) for i, e in enumerate(edges)]
+    x, grad = (torch.randn(batch, width, generator=generator) for width in (widths[0], widths[-1]))
+
+    exact = [w.double().requires_grad_() for w in weights]
+    exact_biases = [None if b is None else b.double().requires_grad_() for b in biases]
+    exact_x = x.double().requires_grad_()
+    y = dense(edges, exact, exact_biases, activations, exact_x)
+    y.backward(grad.double())
+
+    network = CudaNetwork(edges, activations, EmulatedLauncher(SMALL, seed))
+    workspace = network.workspace(batch)
+    found = network.forward(x, batch, weights, biases, workspace)
+    torch.testing.assert_close(found.double(), y.detach(), rtol=1e-5, atol=1e-5)
+
+    nothing = float("nan")
+    grad_x = torch.full_like(x, nothing)
+    grad_weights = [torch.full_like(w, nothing) for w in weights]
+    grad_biases = [None if b is None else torch.full_like(b, nothing) for b in biases]
+    network.backward(batch, workspace, weights, grad, grad_x, grad_weights, grad_biases)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(grad_x.double(), exact_x.grad, **close)
+    for w, of in zip(grad_weights, exact, strict=True):
+        torch.testing.assert_close(w.double(), of.grad if of.grad is not None else torch.zeros_like(of), **close)
+    for b, of in zip(grad_biases, exact_biases, strict=True):
+        if b is not None and of is not None:
+            torch.testing.assert_close(b.double(), of.grad, **close)
