@@ -19,7 +19,11 @@ pytestmark = [
 
 @pytest.mark.parametrize("batch", [1, 7, 256])
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("widths", [(23, 256, 256, 1), (300, 1024, 17), (70_000, 64, 3)], ids=str)
+@pytest.mark.parametrize(
+    "widths",
+    [(9, 33, 2), (23, 256, 256, 1), (300, 1024, 17), (70_000, 64, 3)],
+    ids=["small", "critic", "wide", "beyond shared memory"],
+)
 def test_networks_are_those_of_the_processor(widths: tuple[int, ...], sparsity: float, batch: int) -> None:
     modules: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(widths):

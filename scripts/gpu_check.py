@@ -1,0 +1,58 @@
+"""Everything that wants a CUDA device, in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from sparse_agents.benchmark import Record
+from sparse_agents.benchmark.cuda import Device, cuda_layers
+from sparse_agents.benchmark.gpu_check import Step, commands, measure, run_step, write
+from sparse_agents.cli import run_command
+from sparse_agents.cli.options import parse
+from sparse_agents.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class GpuCheckArguments:
+    """Run the tests on a CUDA device, again under compute-sanitizer, and measure. After every step gpu_check.json and
+    gpu_check.md say what is known. To be run in a clone of the repository."""
+
+    out: Path = Path("build/gpu")
+    """Folder for what is found."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point."""
+    arguments = parse(GpuCheckArguments, "gpu_check", argv)
+    if not torch.cuda.is_available():
+        raise ConfigurationError("There is no CUDA device here, or torch was built without CUDA.")
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--out {arguments.out}: {error.strerror}.") from error
+    device = Device.here().as_dict()
+    steps: list[Step] = []
+    records: list[Record] = []
+    with tqdm(commands().items(), leave=False, disable=None) as bar:
+        for name, command in bar:
+            bar.set_description(name)
+            steps.append(run_step(name, command))
+            write(arguments.out, device, steps, records)
+    for name, measured in {"layers": lambda: list(cuda_layers())}.items():
+        step, found = measure(name, measured)
+        steps.append(step)
+        records += found
+        write(arguments.out, device, steps, records)
+    print((arguments.out / "gpu_check.md").read_text())
+    failed = [step for step in steps if step.passed is False]
+    if failed:
+        raise SystemExit("\n".join(f"{step.name} failed:\n{step.said}" for step in failed))
+
+
+if __name__ == "__main__":
+    run_command(main)

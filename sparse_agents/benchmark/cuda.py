@@ -1,0 +1,123 @@
+"""Large layers on a CUDA device: ours, dense ones with and without TF32, and cuSPARSE."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparse_agents.benchmark.timing import Record
+from sparse_agents.nn import SparseLinear
+from sparse_agents.topology import Edges, Topology
+
+DENSE = "nn.Linear"
+TURNS = 5
+
+
+@dataclass(frozen=True)
+class Device:
+    """What figures are of."""
+
+    gpu: str
+    capability: str
+    driver: str
+    torch: str
+    cuda: str | None
+
+    @classmethod
+    def here(cls) -> Device:
+        """The first CUDA device."""
+        about = torch.cuda.get_device_properties(0)
+        from cuda.bindings import driver
+
+        _, version = driver.cuDriverGetVersion()
+        return cls(
+            about.name, f"{about.major}.{about.minor}", f"{version // 1000}.{version % 1000 // 10}",
+            torch.__version__, torch.version.cuda,
+        )  # fmt: skip
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def cuda_layers(
+    size: int = 4096, batch: int = 1024, sparsities: Sequence[float] = (0.8, 0.9, 0.95, 0.98)
+) -> Iterator[Record]:
+    """Forward and backward of a square layer, input gradients included, in float32."""
+    x, gradient = (torch.randn(batch, size, device="cuda") for _ in range(2))
+    x.requires_grad_()
+    case = f"layer {size}x{size}, CUDA"
+    for sparsity in sparsities:
+        mask = torch.rand(size, size, device="cuda") >= sparsity
+        edges = Edges.from_mask(mask)
+        ours = SparseLinear(size, size, topology=Topology(edges)).cuda()
+        dense = nn.Linear(size, size, device="cuda")
+        calls = {
+            DENSE: _pass(dense, x, gradient),
+            "nn.Linear, TF32": _with_tf32(_pass(dense, x, gradient)),
+            "torch CSR (cuSPARSE)": _csr_pass(edges, x.detach(), gradient),
+            "sparse_agents": _pass(ours, x, gradient),
+        }
+        seconds = device_seconds(calls)
+        for name, value in seconds.items():
+            if name != DENSE:
+                yield Record(case, sparsity, batch, 0, name, DENSE, value, seconds[DENSE], seconds[DENSE] / value)
+
+
+def device_seconds(calls: Mapping[str, Callable[[], object]], repeats: int = 20) -> dict[str, float]:
+    """Median seconds of each contender on the device, the contenders taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(TURNS):
+        for name, call in calls.items():
+            begins, ends = ([torch.cuda.Event(enable_timing=True) for _ in range(repeats)] for _ in range(2))
+            for begin, end in zip(begins, ends, strict=True):
+                begin.record()
+                call()
+                end.record()
+            torch.cuda.synchronize()
+            times[name] += [begin.elapsed_time(end) / 1e3 for begin, end in zip(begins, ends, strict=True)]
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _pass(module: nn.Module, x: Tensor, gradient: Tensor) -> Callable[[], None]:
+    wanted = [x, *module.parameters()]
+
+    def call() -> None:
+        torch.autograd.grad(module(x), wanted, gradient)
+
+    return call
+
+
+def _with_tf32(call: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = True
+        try:
+            call()
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
+
+    return run
+
+
+def _csr_pass(edges: Edges, x: Tensor, gradient: Tensor) -> Callable[[], None]:
+    """The three products by cuSPARSE, the second sampled at the connections, both directions stored."""
+    rows, cols = edges.shape
+    values = torch.randn(edges.nnz, device=x.device)
+    by_row = torch.sparse_csr_tensor(edges.row_ptr, edges.col, values, size=(rows, cols))
+    column = edges.transpose
+    by_column = torch.sparse_csr_tensor(column.col_ptr, column.row, values[column.slot.long()], size=(cols, rows))
+    inputs, gradients = x.t().contiguous(), gradient.t().contiguous()
+
+    def call() -> None:
+        by_row @ inputs
+        by_column @ gradients
+        torch.sparse.sampled_addmm(by_row, gradients, x, beta=0.0)
+
+    return call
