@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from sparse_agents.benchmark.roofline import Ceiling, Point, ceilings, points
 from sparse_agents.cli import run_command
@@ -33,7 +35,8 @@ def main(argv: Sequence[str]) -> None:
     if not arguments.out.resolve().parent.is_dir():
         raise ConfigurationError(f"--out {arguments.out}: there is no such folder.")
     torch.set_num_threads(1)
-    limits, found = list(ceilings()), list(points())
+    limits = list(tqdm(ceilings(), "ceilings", leave=False, disable=None))
+    found = list(tqdm(points(), "networks", leave=False, disable=None))
     _print(limits, found)
     _draw(limits, found, arguments.out)
     records = {"ceilings": [one.as_dict() for one in limits], "points": [one.as_dict() for one in found]}
@@ -58,19 +61,37 @@ def _print(limits: Sequence[Ceiling], found: Sequence[Point]) -> None:
     console.print(table)
 
 
+def _told_apart(limits: Sequence[Ceiling]) -> list[tuple[str, float]]:
+    """Names and rates; of those that are nearly as fast as each other one, with the names of all."""
+    found: list[tuple[str, float]] = []
+    for one in sorted(limits, key=lambda limit: -limit.rate):
+        if found and one.rate > 0.8 * found[-1][1]:
+            found[-1] = f"{found[-1][0]} and {one.name}", found[-1][1]
+        else:
+            found.append((one.name, one.rate))
+    return found
+
+
 def _draw(limits: Sequence[Ceiling], found: Sequence[Point], path: Path) -> None:
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     arithmetic = next(one.rate for one in limits if one.name == "arithmetic")
     ends = [0.1, 100.0]
-    for one in limits:
-        if one.name == "arithmetic":
-            axis.axhline(one.rate / 1e9, color="black", linewidth=1)
-            axis.text(ends[1], one.rate / 1e9 * 1.08, "dense products", ha="right", fontsize=8)
-            continue
-        line = [(x, min(x * one.rate, arithmetic) / 1e9) for x in (ends[0], arithmetic / one.rate, ends[1])]
+    axis.axhline(arithmetic / 1e9, color="black", linewidth=1)
+    axis.text(ends[1] * 0.9, arithmetic / 1e9 * 1.08, "dense products", ha="right", fontsize=8)
+    for names, rate in _told_apart([one for one in limits if one.name != "arithmetic"]):
+        line = [(x, min(x * rate, arithmetic) / 1e9) for x in (ends[0], arithmetic / rate, ends[1])]
         axis.plot(*zip(*line, strict=True), color="gray", linewidth=1)
-        axis.text(ends[0] * 1.2, ends[0] * 0.8 * one.rate / 1e9, f"{one.name}, {one.rate / 1e9:.0f} GB/s", fontsize=8)
+        label = f"{names}, {rate / 1e9:.0f} GB/s"
+        place = 1.3 * ends[0], 1.45 * ends[0] * rate / 1e9
+        axis.text(
+            *place,
+            label,
+            fontsize=8,
+            rotation=math.degrees(math.atan(rate / 1e9)),
+            rotation_mode="anchor",
+            transform_rotates_text=True,
+        )
     for point, color in zip(found, ("tab:blue", "tab:orange", "tab:green", "tab:red"), strict=True):
         x, y = point.operations / point.loaded, point.operations / point.seconds / 1e9
         axis.plot(x, y, "o", color=color, label=f"{point.case}, batch {point.batch}")

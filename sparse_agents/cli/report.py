@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
 from tyro.conf import Positional
 
 from sparse_agents.cli.options import algorithm, import_packages, parse
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"left out: {run.folder.path}, of {run.steps:,} steps", file=sys.stderr)
     labels = by_label(runs, arguments.by)
     policies = {}
-    for label, of_label in labels.items():
+    for label, of_label in tqdm(labels.items(), "reading agents", leave=False, disable=None):
         folder = of_label[0].folder
         settings = folder.read_settings()
         import_packages(settings.get("gym_packages") or ())
