@@ -1,18 +1,11 @@
-// Compiled with SA_SOURCE, a file of kernels, and SA_KERNELS, KERNEL(name) for each of them.
+// Runs a kernel: blocks one after the other, a block's threads in turns.
 #include "emulator.h"
 
-#include SA_SOURCE
-
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
-#include <functional>
 #include <random>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -31,18 +24,18 @@ struct Fiber {
   std::vector<char> stack;
   uint3 index;
   State state;
-  float given;
-  int partner;
+  float shared;
 };
 
 std::vector<Fiber> fibers;
 ucontext_t scheduler;
 Fiber* current;
-std::function<void()> body;
+Invoke kernel;
+void** given;
 std::string problem;
 
 void enter() {
-  body();
+  kernel(given);
   current->state = State::done;
 }
 
@@ -124,26 +117,6 @@ void run_block(std::mt19937& random) {
   }
 }
 
-template <typename... Parameters, size_t... index>
-std::function<void()> bound(void (*kernel)(Parameters...), void** arguments, std::index_sequence<index...>) {
-  std::tuple<Parameters...> values(*static_cast<Parameters*>(arguments[index])...);
-  return [kernel, values] { std::apply(kernel, values); };
-}
-
-template <typename... Parameters>
-std::function<void()> bind(void (*kernel)(Parameters...), void** arguments, int count) {
-  if (count != static_cast<int>(sizeof...(Parameters))) return {};
-  return bound(kernel, arguments, std::index_sequence_for<Parameters...>());
-}
-
-std::function<void()> find(const char* name, void** arguments, int count) {
-#define KERNEL(kernel) \
-  if (strcmp(name, #kernel) == 0) return bind(kernel, arguments, count);
-  SA_KERNELS
-#undef KERNEL
-  return {};
-}
-
 }  // namespace
 
 alignas(128) float4 slab[kSharedBytes / sizeof(float4)];
@@ -157,10 +130,10 @@ float __shfl_xor_sync(unsigned mask, float value, int distance) {
   const size_t self = static_cast<size_t>(current - fibers.data());
   const size_t partner = self ^ static_cast<size_t>(distance);
   if (mask != 0xffffffffu || partner >= fibers.size()) problem = "a shuffle with lanes that are not there";
-  current->given = value;
+  current->shared = value;
   leave(State::at_shuffle);
   threadIdx = current->index;
-  const float taken = fibers[partner].given;
+  const float taken = fibers[partner].shared;
   leave(State::at_shuffle);  // nobody writes its next value before everybody has read
   threadIdx = current->index;
   return taken;
@@ -170,8 +143,9 @@ extern "C" const char* emulate(
     const char* name, const unsigned* grid, const unsigned* block, size_t shared, void** arguments, int count,
     unsigned seed) {
   problem.clear();
-  body = find(name, arguments, count);
-  if (!body) problem = "no such kernel, or not with so many arguments";
+  kernel = find_kernel(name, count);
+  given = arguments;
+  if (kernel == nullptr) problem = "no such kernel, or not with so many arguments";
   if (shared > kSharedBytes) problem = "more shared memory than a block may have";
   const size_t threads = static_cast<size_t>(block[0]) * block[1] * block[2];
   if (threads == 0 || threads > 1024) problem = "a block has 1 to 1024 threads";

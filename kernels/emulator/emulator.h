@@ -26,3 +26,9 @@ float __shfl_xor_sync(unsigned mask, float value, int distance);
 
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
+
+// A thread of a kernel, with pointers to its arguments as CUDA takes them.
+using Invoke = void (*)(void** arguments);
+
+// Null where there is no such kernel with so many arguments.
+Invoke find_kernel(const char* name, int count);

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +50,23 @@ class EmulatedLauncher:
         assert problem is None, f"{kernel}: {problem.decode()}"
 
 
-_loaded: dict[Path, ctypes.CDLL] = {}
+_loaded: dict[tuple[object, ...], ctypes.CDLL] = {}
 
 
 def _library(kernel: Kernel) -> ctypes.CDLL:
-    """Built once for each source and its macros."""
+    """Built once for each source and its macros, but for the number of threads, which is for the device's registers."""
+    kernel = replace(kernel, defines=tuple(one for one in kernel.defines if one[0] != "SA_THREADS"))
     sources = sorted(path for path in KERNELS.rglob("*") if path.suffix in (".cu", ".h", ".cpp"))
-    content = hashlib.sha256(repr((kernel.source, kernel.defines)).encode())
-    for source in sources:
-        content.update(source.read_bytes())
-    path = BUILT / f"{content.hexdigest()[:24]}.so"
-    if path not in _loaded:
+    key = kernel.source, kernel.defines
+    if key not in _loaded:
+        content = hashlib.sha256(repr(key).encode())
+        for source in sources:
+            content.update(source.read_bytes())
+        path = BUILT / f"{content.hexdigest()[:24]}.so"
         if not path.is_file():
             _build(kernel, path)
-        _loaded[path] = ctypes.CDLL(str(path))
-    return _loaded[path]
+        _loaded[key] = ctypes.CDLL(str(path))
+    return _loaded[key]
 
 
 def _build(kernel: Kernel, path: Path) -> None:
@@ -71,17 +75,30 @@ def _build(kernel: Kernel, path: Path) -> None:
     BUILT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILT) as folder:
         draft = Path(folder) / "draft.so"
-        command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
-        command += [
-            "-Wno-unknown-pragmas",
-            "-Wno-unused-parameter",
-            "-Wno-unused-function",
-            "-Wno-unused-const-variable",
-        ]
-        command += [f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'emulator'}", f'-DSA_SOURCE="../cuda/{kernel.source}"']
-        command += ["-DSA_KERNELS=" + " ".join(f"KERNEL({name})" for name in names)]
-        command += [f"-D{name}={value}" for name, value in kernel.defines]
-        command += ["-o", str(draft), str(KERNELS / "emulator" / "emulator.cpp")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        defines = [f'-DSA_SOURCE="../cuda/{kernel.source}"']
+        defines += ["-DSA_KERNELS=" + " ".join(f"KERNEL({name})" for name in names)]
+        defines += [f"-D{name}={value}" for name, value in kernel.defines]
+        _compile("-shared", *defines, "-o", draft, KERNELS / "emulator" / "binding.cpp", _runtime())
         draft.replace(path)
+
+
+@lru_cache(maxsize=1)
+def _runtime() -> Path:
+    """What all of them are linked with."""
+    sources = [KERNELS / "emulator" / name for name in ("emulator.cpp", "emulator.h")]
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:24]
+    path = BUILT / f"{digest}.o"
+    if not path.is_file():
+        with tempfile.TemporaryDirectory(dir=BUILT) as folder:
+            draft = Path(folder) / "draft.o"
+            _compile("-c", "-o", draft, sources[0])
+            draft.replace(path)
+    return path
+
+
+def _compile(*arguments: str | Path) -> None:
+    command = ["g++", "-std=c++17", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    command += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-unused-const-variable"]
+    command += [f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'emulator'}"]
+    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
