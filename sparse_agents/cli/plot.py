@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
     if arguments.baseline is not None and arguments.baseline not in labels:
         raise unknown("baseline", arguments.baseline, labels)
     returns = final_returns(labels, arguments.last)
-    scores = scores_of(returns, scale_by(returns, arguments.baseline))
+    scores = scores_of(returns, scale_by(returns, arguments.baseline)) if len(labels) > 1 else {}
     found = aggregate(scores) if len(scores) > 1 else {}
     figures: dict[str, Callable[[Path], None]] = {"curves": partial(draw_learning_curves, labels)}
     if found:
@@ -93,7 +93,9 @@ def _comparisons(
     scores: Scores, found: Mapping[str, Mapping[str, Interval]], baseline: str | None
 ) -> dict[str, Callable[[Path], None]]:
     """Figures by name, of the agents that were run on all environments."""
-    title = "score 1: the mean of " + (baseline or "the best agent on each environment")
+    title = (
+        f"score 1: the mean of {baseline or 'the best agent on each environment'}; 0: a return of 0, or the worst run"
+    )
     other = baseline if baseline is not None and baseline in scores else next(iter(scores))
     return {
         "aggregates": partial(draw_aggregates, found, title),

@@ -38,7 +38,7 @@ def final_returns(labels: Mapping[str, Sequence[CollectedRun]], last: int) -> di
 
 def scale_by(returns: Mapping[str, Mapping[str, Mapping[int, float]]], baseline: str | None) -> Scale:
     """A label's mean is 1, the best label's by default; 0 is a return of 0, or the worst run where there are negative
-    ones.
+    ones. Where all runs are alike, all are 1.
 
     Raises:
         ConfigurationError: where the baseline has not been run on an environment, or is its worst.
@@ -52,6 +52,8 @@ def scale_by(returns: Mapping[str, Mapping[str, Mapping[int, float]]], baseline:
             raise ConfigurationError(f"The baseline {baseline!r} has no run on {env}. There are: {', '.join(means)}.")
         low[env] = min(worst, 0.0)
         high[env] = max(means.values()) if baseline is None else means[baseline]
+        if baseline is None and high[env] == low[env]:
+            low[env] -= 1.0
         if high[env] <= low[env]:
             raise ConfigurationError(f"{env}: the baseline is not better than the worst run, so nothing is its part.")
     return Scale(low, high)

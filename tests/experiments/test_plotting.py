@@ -83,6 +83,17 @@ def test_the_command(sweep: Path, capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "sparsity 0.99" in capsys.readouterr().out
 
 
+def test_one_run_alone_and_runs_that_are_all_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Returns are negative, and nobody learns: there is nothing to scale by."""
+    lost = [-200.0] * 4
+    write_run(tmp_path, "Car-v0", 0, lost, policy_kwargs={"sparsity": 0.5})
+    alone = plot([str(tmp_path), "--out", str(tmp_path / "one")], capsys)
+    assert {Path(figure).stem for figure in alone["figures"]} == {"curves"}
+    write_run(tmp_path, "Car-v0", 0, lost, policy_kwargs={"sparsity": 0.9})
+    both = plot([str(tmp_path), "--out", str(tmp_path / "two")], capsys)
+    assert [of_label["mean"][0] for of_label in both["aggregates"].values()] == [1, 1]
+
+
 def test_ctrl_c_leaves_the_figures_that_are_drawn(sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
