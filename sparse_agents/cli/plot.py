@@ -93,9 +93,8 @@ def _comparisons(
     scores: Scores, found: Mapping[str, Mapping[str, Interval]], baseline: str | None
 ) -> dict[str, Callable[[Path], None]]:
     """Figures by name, of the agents that were run on all environments."""
-    title = (
-        f"score 1: the mean of {baseline or 'the best agent on each environment'}; 0: a return of 0, or the worst run"
-    )
+    best = baseline or "the best agent on each environment"
+    title = f"score 1: the mean of {best}\n0: a return of 0, or the worst run where there are negative ones"
     other = baseline if baseline is not None and baseline in scores else next(iter(scores))
     return {
         "aggregates": partial(draw_aggregates, found, title),
