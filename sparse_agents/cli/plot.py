@@ -58,11 +58,15 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(PlotArguments, "plot", argv)
     if arguments.last < 1:
         raise ConfigurationError(f"--last {arguments.last}: at least 1 evaluation.")
+    if arguments.steps is not None and arguments.steps < 1:
+        raise ConfigurationError(f"--steps {arguments.steps}: at least 1.")
     runs, short = of_length(collect(arguments.runs), arguments.steps)
     for run in short:
         print(f"left out: {run.folder.path}, of {run.steps:,} steps", file=sys.stderr)
     if not runs:
         raise ConfigurationError(f"--steps {arguments.steps}: no run is as long.")
+    if not all(len(run.history.timesteps) for run in runs):
+        raise ConfigurationError(f"--steps {arguments.steps}: some runs were not evaluated before.")
     labels = by_label(runs, arguments.by)
     if arguments.baseline is not None and arguments.baseline not in labels:
         raise unknown("baseline", arguments.baseline, labels)

@@ -121,7 +121,8 @@ def _lines(axis: Any, found: Mapping[str, Interval], colors: Mapping[str, Any]) 
     for place, name in enumerate(names):
         interval = found[name]
         if np.isfinite(interval.low):
-            axis.plot([interval.low, interval.high], [place, place], color=colors[name], linewidth=7, alpha=0.3)
+            ends = [interval.low, interval.high]
+            axis.plot(ends, [place, place], color=colors[name], linewidth=7, alpha=0.3, solid_capstyle="butt")
         axis.plot(interval.mean, place, "|", color=colors[name], markersize=14, markeredgewidth=2.5)
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.set_ylim(-0.6, len(names) - 0.4)

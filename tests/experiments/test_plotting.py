@@ -156,6 +156,8 @@ def test_runs_that_are_shorter_than_others_are_left_out(tmp_path: Path, capsys: 
         (["--baseline", "dense"], "Unknown baseline 'dense'"),
         (["--last", "0"], "--last 0"),
         (["--steps", "5000"], "--steps 5000: no run is as long"),
+        (["--steps", "0"], "--steps 0: at least 1"),
+        (["--steps", "1"], "--steps 1: some runs were not evaluated before"),
     ],
 )
 def test_bad_flags(sweep: Path, flags: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,7 +122,10 @@ def test_ctrl_c_lets_every_run_save(tmp_path: Path, capsys: pytest.CaptureFixtur
     base = {**BASE, "n_timesteps": 100_000, "save_freq": 100, "eval_freq": -1, "sparsity": 0.5}
     file = sweep_file(tmp_path, base=base, grid={"env": ["Pendulum-v1"]})
     command = [sys.executable, "-m", "sparse_agents.cli", "sweep", str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which background shells have ignored
+    )  # fmt: skip
     deadline = time.monotonic() + 90
     while not list((tmp_path / "logs").glob("**/checkpoints/step_[1-9]*")):
         assert process.poll() is None
