@@ -31,11 +31,11 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
 
 Arguments = TypeVar("Arguments")
 
-OptionalInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
-OptionalInts = Annotated[tuple[int, ...] | None, arg(metavar="INT [INT ...]", help_behavior_hint="")]
-OptionalFloat = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")]
-OptionalStr = Annotated[str | None, arg(metavar="STR", help_behavior_hint="")]
-OptionalPath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+OptionalInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: not given)")]
+OptionalInts = Annotated[tuple[int, ...] | None, arg(metavar="INT [INT ...]", help_behavior_hint="(default: not given)")]
+OptionalFloat = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: not given)")]
+OptionalStr = Annotated[str | None, arg(metavar="STR", help_behavior_hint="(default: not given)")]
+OptionalPath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="(default: not given)")]
 """Their comments, which are the help, say what holds where they are not given."""
 
 
