@@ -31,12 +31,17 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
 
 Arguments = TypeVar("Arguments")
 
-OptionalInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: not given)")]
-OptionalInts = Annotated[tuple[int, ...] | None, arg(metavar="INT [INT ...]", help_behavior_hint="(default: not given)")]
-OptionalFloat = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: not given)")]
-OptionalStr = Annotated[str | None, arg(metavar="STR", help_behavior_hint="(default: not given)")]
-OptionalPath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="(default: not given)")]
-"""Their comments, which are the help, say what holds where they are not given."""
+
+def _left_out(metavar: str) -> Any:
+    """For an option whose comment, which is the help, says what holds where it is not given."""
+    return arg(metavar=metavar, help_behavior_hint="(default: not given)")
+
+
+OptionalInt = Annotated[int | None, _left_out("INT")]
+OptionalInts = Annotated[tuple[int, ...] | None, _left_out("INT [INT ...]")]
+OptionalFloat = Annotated[float | None, _left_out("FLOAT")]
+OptionalStr = Annotated[str | None, _left_out("STR")]
+OptionalPath = Annotated[Path | None, _left_out("PATH")]
 
 
 @dataclass(frozen=True)
