@@ -43,7 +43,7 @@ def cubin(kernel: Kernel, architecture: str) -> bytes:
 
 
 def _compile(kernel: Kernel, architecture: str) -> bytes:
-    core = _cuda_core()
+    core, source = _cuda_core(), sources.text(kernel.source)
     options = core.ProgramOptions(
         name=kernel.source,
         arch=architecture,
@@ -52,9 +52,8 @@ def _compile(kernel: Kernel, architecture: str) -> bytes:
         define_macro=[(name, str(value)) for name, value in kernel.defines] or None,
     )
     try:
-        program = core.Program(sources.text(kernel.source), code_type="c++", options=options)
-        code: bytes = program.compile("cubin").code
-    except Exception as error:  # whatever its bindings raise
+        code: bytes = core.Program(source, code_type="c++", options=options).compile("cubin").code
+    except Exception as error:  # NVRTC's own has no public name
         raise KernelCompileError(f"{_title(kernel)} does not compile for {architecture}:\n{error}") from error
     return code
 
