@@ -11,6 +11,7 @@ from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments import CONTENDERS
 from sparse_agents.experiments.rule_comparison import PROBLEMS, markdown, plot, run_problem
+from sparse_agents.runs import output_folder
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def main(argv: Sequence[str]) -> None:
     for flag, value in (("--seeds", arguments.seeds), ("--workers", arguments.workers)):
         if value < 1:
             raise ConfigurationError(f"{flag} {value}: at least 1.")
+    output_folder(arguments.out, "--out")
     summaries = {}
     for name in arguments.problems:
         problem = PROBLEMS[name]

@@ -15,6 +15,7 @@ from sparse_agents.benchmark.gpu_check import Step, commands, measure, run_step,
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.runs import output_folder
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(GpuCheckArguments, "gpu_check", argv)
     if not torch.cuda.is_available():
         raise ConfigurationError("There is no CUDA device here, or torch was built without CUDA.")
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"--out {arguments.out}: {error.strerror}.") from error
+    output_folder(arguments.out, "--out")
     device = Device.here().as_dict()
     steps: list[Step] = []
     records: list[Record] = []

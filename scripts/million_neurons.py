@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.gene_expression import GeneExpression, planted, read_csv
 from sparse_agents.experiments.scipy_mlp import ScipyMLP
 from sparse_agents.experiments.set_mlp import DROP_FRACTION, SIZES, Epoch, SetMLP, Size
+from sparse_agents.runs import RecordFile
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,14 @@ def main(argv: Sequence[str]) -> None:
         value = getattr(arguments, flag)
         if value is not None and value < least:
             raise ConfigurationError(f"--{flag.replace('_', '-')} {value}: at least {least}.")
-    if arguments.json is not None and not arguments.json.resolve().parent.is_dir():
-        raise ConfigurationError(f"--json {arguments.json}: there is no such folder.")
+    file = RecordFile(arguments.json)
     set_threads(arguments.num_threads)
     data = planted(seed=arguments.seed) if arguments.csv is None else read_csv(arguments.csv, arguments.seed)
-    found = []
     for name in arguments.sizes:
         given = {key: getattr(arguments, key) for key in ("epochs", "batch") if getattr(arguments, key) is not None}
-        found.append(_measure(name, replace(SIZES[name], **given), data, arguments))
-        _print(found[-1])
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+        found = _measure(name, replace(SIZES[name], **given), data, arguments)
+        file.add(asdict(found))
+        _print(found)
 
 
 def _measure(name: str, size: Size, data: GeneExpression, arguments: Arguments) -> Measured:

@@ -14,6 +14,7 @@ from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments.figures import pyplot, save
+from sparse_agents.runs import output_file
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(PlotArguments, "plot_benchmark", argv)
+    output_file(arguments.out, "--out")
     plt = pyplot()
     records = _read(arguments.records)
     figure, axes = plt.subplots(

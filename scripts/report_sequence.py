@@ -14,6 +14,7 @@ from sparse_agents.cli.options import OptionalPath, parse
 from sparse_agents.experiments.documents import put_between_marks
 from sparse_agents.experiments.sequence_report import draw_capacity, draw_curves, draw_matrices, markdown
 from sparse_agents.experiments.sequences import beside, metrics_of, read_sequence
+from sparse_agents.runs import output_folder
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,10 @@ class ReportArguments:
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(ReportArguments, "report_sequence", argv)
+    out = output_folder(arguments.out or arguments.folder, "--out")
     runs, unfinished = read_sequence(arguments.folder)
     for path in unfinished:
         print(f"{path} is not done, and left out.")
-    out = arguments.out or arguments.folder
-    out.mkdir(parents=True, exist_ok=True)
     table = markdown(runs)
     for name, draw in (("matrices", draw_matrices), ("curves", draw_curves), ("capacity", draw_capacity)):
         draw(runs, out / f"{name}.svg")

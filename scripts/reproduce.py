@@ -13,6 +13,7 @@ from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments import ds_td3_paper
 from sparse_agents.experiments.reproduction import reproduce
+from sparse_agents.runs import output_folder
 
 PAPERS = ("ds_td3",)
 
@@ -51,6 +52,8 @@ def main(argv: Sequence[str]) -> None:
     for name, value in least.items():
         if getattr(arguments, name) < value:
             raise ConfigurationError(f"--{name} {getattr(arguments, name)}: at least {value}.")
+    output_folder(arguments.out, "--out")
+    output_folder(arguments.logs, "--logs")
     for env in arguments.env:
         seeds = range(arguments.seeds)
         print(reproduce(env, seeds, arguments.steps, arguments.workers, arguments.logs, arguments.out))

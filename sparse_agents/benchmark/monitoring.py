@@ -62,7 +62,6 @@ def monitoring(
                 model.num_timesteps += 1
                 begin = time.perf_counter()
                 callback.on_step()
-                model.logger.dump(model.num_timesteps)
                 seconds[name].append(time.perf_counter() - begin)
         model.logger.close()
     for name, times in seconds.items():

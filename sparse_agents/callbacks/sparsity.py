@@ -22,7 +22,8 @@ class SparsityCallback(BaseCallback):
     run without it.
 
     Args:
-        log_every: environment steps between records; there is one at the end, too.
+        log_every: environment steps between records; there is one at the end, too. Each is written at once, whatever
+            ``log_interval`` is.
         recent: transitions that units and action values are looked at on, the most recent ones; 0 to leave that out.
         monitors: names of some; by default all but ``distance``, which needs SciPy and time.
     """
@@ -41,6 +42,7 @@ class SparsityCallback(BaseCallback):
         self.monitors: dict[str, Monitor] = {name: MONITORS[name]() for name in monitors}
         self._records = 0
         self._next_record = 0
+        self._recorded_at: int | None = None
 
     def _watched(self) -> Watched:
         return Watched(self.model, self.recent)
@@ -53,9 +55,11 @@ class SparsityCallback(BaseCallback):
         for monitor in self.monitors.values():
             monitor.begin(watched)
         self._next_record = self.num_timesteps + self.log_every
+        self._recorded_at = None
 
     def _on_training_end(self) -> None:
-        self._record()
+        if self._recorded_at != self.num_timesteps:
+            self._record()
         for controller in self._watched().controllers.values():
             controller.listeners.remove(self._rewired)
 
@@ -75,3 +79,6 @@ class SparsityCallback(BaseCallback):
             if self._records % monitor.every == 0:
                 monitor.record(watched, log)
         self._records += 1
+        self._recorded_at = self.num_timesteps
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)

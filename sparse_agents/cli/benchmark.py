@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from rich.console import Console
@@ -21,8 +20,7 @@ from sparse_agents import benchmark
 from sparse_agents.cli.options import OptionalPath, parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.ops import backend_info
-
-R = TypeVar("R")
+from sparse_agents.runs import RecordFile
 
 
 @dataclass(frozen=True)
@@ -50,33 +48,62 @@ def main(argv: Sequence[str]) -> None:
     info = backend_info()
     if info.backend != "native":
         raise ConfigurationError(f"There are no kernels to measure: {'; '.join(info.notes)}.")
-    if arguments.json is not None and not arguments.json.resolve().parent.is_dir():
-        raise ConfigurationError(f"--json {arguments.json}: there is no such folder.")
+    _check_official(arguments)
+    measure = Measuring(RecordFile(arguments.json))
     before = torch.get_num_threads()
     Console().print(f"{_processor()}, {platform.system()}, torch {torch.__version__}, kernels: {info.isa}\n")
     try:
-        records = SUITES[arguments.suite](arguments)
+        SUITES[arguments.suite](arguments, measure)
     finally:
         torch.set_num_threads(before)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps([r.as_dict() for r in records], indent=1) + "\n")
 
 
-def _kernel_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Record]:
-    records = list(
-        _with_progress((_quick() if arguments.quick else _kernels()), lambda r: f"{r.case} at {r.sparsity:.0%}")
-    )
-    _print(records)
-    return records
+def _check_official(arguments: BenchmarkArguments) -> None:
+    if arguments.official is None:
+        return
+    if arguments.suite != "agents" or arguments.quick:
+        raise ConfigurationError("--official is for agents, without --quick.")
+    if not arguments.official.is_dir():
+        raise ConfigurationError(f"--official {arguments.official} is not a folder.")
 
 
-def _topology_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.UpdateTime | benchmark.UpdateMemory]:
+class Measurement(Protocol):
+    """What every suite yields."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+
+
+R = TypeVar("R", bound=Measurement)
+
+
+class Measuring:
+    """Takes measurements one by one, with a progress bar, and writes each as it comes."""
+
+    def __init__(self, file: RecordFile) -> None:
+        self._file = file
+
+    def __call__(self, measurements: Iterable[R], describe: Callable[[R], str]) -> list[R]:
+        """All of them; ``describe``: the last one, for the bar."""
+        found = []
+        with tqdm(measurements, unit=" measurements", leave=False, disable=None) as bar:
+            for one in bar:
+                bar.set_description(describe(one))
+                self._file.add(one.as_dict())
+                found.append(one)
+        return found
+
+
+def _kernel_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
+    _print(measure(_quick() if arguments.quick else _kernels(), _case))
+
+
+def _topology_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     torch.set_num_threads(1)
     rules = ("set", "rigl") if arguments.quick else ()
     console = Console()
-    times: list[benchmark.UpdateTime] = []
     for width in (256,) if arguments.quick else (256, 1024):
-        found = list(_with_progress(benchmark.update_times(width, rules=rules), lambda r: r.rule))
+        found = measure(benchmark.update_times(width, rules=rules), lambda r: r.rule)
         title = f"TD3 with {width}-{width} hidden units at 90% sparsity, one update of the actor and both critics"
         table = Table("rule", "update", "gradient step", "share at 1 in 100", title=title, title_justify="left")
         for r in found:
@@ -84,34 +111,25 @@ def _topology_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.UpdateT
             share = f"{r.share:.1%}{notes}" if r.share else "once"
             table.add_row(r.rule, f"{r.update_seconds * 1e3:.2f} ms", f"{r.step_seconds * 1e3:.2f} ms", share)
         console.print(table)
-        times += found
     if platform.system() != "Linux":
         console.print("Peak memory is measured on Linux only.")
-        return times
+        return
     width = 1024 if arguments.quick else 16384
-    memories = list(_with_progress(benchmark.update_memory(width, rules=rules), lambda r: r.rule))
+    memories = measure(benchmark.update_memory(width, rules=rules), lambda r: r.rule)
     title = f"One layer of {width} by {width} at 99.9% sparsity; its dense weights are {_mib(memories[0].dense)}"
     table = Table("rule", "peak memory", "of it the update", "update", title=title, title_justify="left")
     for m in memories:
         table.add_row(m.rule, _mib(m.peak), _mib(m.update), f"{m.seconds * 1e3:.0f} ms")
     console.print(table)
-    return [*times, *memories]
 
 
-def _agent_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Record]:
+def _agent_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     torch.set_num_threads(1)
     if not arguments.quick and importlib.util.find_spec("sbx") is None:
         print("Without Stable-Baselines-Jax (pip install sbx-rl), which is not installed.")
     if not arguments.quick and arguments.official is None:
         print("Without the official DS-TD3: give a checkout with --official.")
-    records = list(
-        _with_progress(
-            benchmark.agents() if arguments.quick else _agents(arguments.official),
-            lambda r: f"{r.case} at {r.sparsity:.0%}",
-        )
-    )
-    _print(records)
-    return records
+    _print(measure(benchmark.agents() if arguments.quick else _agents(arguments.official), _case))
 
 
 def _agents(official: Path | None) -> Iterator[benchmark.Record]:
@@ -125,19 +143,16 @@ def _agents(official: Path | None) -> Iterator[benchmark.Record]:
     yield from benchmark.agents(masks=False)
 
 
-def _layer_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Record]:
+def _layer_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     torch.set_num_threads(1)
     recurrent = benchmark.lstms(widths=(256,), sparsities=(0.9,)) if arguments.quick else benchmark.lstms()
-    both = chain(benchmark.convolutions(), recurrent)
-    records = list(_with_progress(both, lambda r: f"{r.case} at {r.sparsity:.0%}"))
-    _print(records)
-    return records
+    _print(measure(chain(benchmark.convolutions(), recurrent), _case))
 
 
-def _crossover_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Crossover]:
+def _crossover_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     torch.set_num_threads(1)
     entries = benchmark.crossovers(widths=(64, 128), batches=(32,)) if arguments.quick else benchmark.crossovers()
-    found = list(_with_progress(entries, lambda e: f"{e.isa}, batch {e.batch}, width {e.width}"))
+    found = measure(entries, lambda e: f"{e.isa}, batch {e.batch}, width {e.width}")
     widths = sorted({entry.width for entry in found})
     table = Table(
         "width", *map(str, widths), title="Density from which filled matrices are faster", title_justify="left"
@@ -146,12 +161,11 @@ def _crossover_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Crosso
         row = {entry.width: entry.density for entry in found if (entry.isa, entry.batch) == (isa, batch)}
         table.add_row(f"{isa}, batch {batch}", *(f"{row[width]:.2f}" for width in widths))
     Console().print(table)
-    return found
 
 
-def _memory_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.AgentMemory]:
+def _memory_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     widths = (256, 1024) if arguments.quick else benchmark.WIDTHS
-    found = list(_with_progress(benchmark.agent_memory(widths), lambda m: f"{m.contender}, {m.width} wide"))
+    found = measure(benchmark.agent_memory(widths), lambda m: f"{m.contender}, {m.width} wide")
     title = f"TD3, two hidden layers, ours at {benchmark.SPARSITY:.1%}: what is kept, and the peak while training"
     columns = ("units", "", "weights", "bytes each", "kept", "peak", "step")
     table = Table(*columns, title=title, title_justify="left")
@@ -161,13 +175,12 @@ def _memory_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.AgentMemo
         weights = f"{m.connections / 1e6:,.3g} M" if m.connections < 1e9 else f"{m.connections / 1e9:,.3g} G"
         table.add_row(str(m.width), m.contender, weights, f"{kept / m.connections:.0f}", _mib(kept), *ran)
     Console().print(table)
-    return found
 
 
-def _monitoring_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.MonitoringCost]:
+def _monitoring_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     torch.set_num_threads(1)
     costs = benchmark.monitoring(records=11) if arguments.quick else benchmark.monitoring()
-    found = list(_with_progress(costs, lambda c: c.monitors))
+    found = measure(costs, lambda c: c.monitors)
     title = "A record of SparsityCallback, TensorBoard's writing included, while DS-TD3 trains at 90% sparsity"
     table = Table("monitors", "every", "median", "mean", "longest", "of 1000 steps", title=title, title_justify="left")
     for c in found:
@@ -176,14 +189,13 @@ def _monitoring_suite(arguments: BenchmarkArguments) -> Sequence[benchmark.Monit
     console = Console()
     console.print(table)
     console.print(f"gradient step: {found[0].step_seconds * 1e3:.3f} ms")
-    return found
 
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-SUITES: dict[str, Callable[[BenchmarkArguments], Sequence[Any]]] = {
+SUITES: dict[str, Callable[[BenchmarkArguments, Measuring], None]] = {
     "kernels": _kernel_suite,
     "topology": _topology_suite,
     "agents": _agent_suite,
@@ -192,6 +204,10 @@ SUITES: dict[str, Callable[[BenchmarkArguments], Sequence[Any]]] = {
     "crossover": _crossover_suite,
     "monitoring": _monitoring_suite,
 }
+
+
+def _case(record: benchmark.Record) -> str:
+    return f"{record.case} at {record.sparsity:.0%}"
 
 
 def _quick() -> Iterator[benchmark.Record]:
@@ -211,13 +227,6 @@ def _kernels() -> Iterator[benchmark.Record]:
     yield from benchmark.gradient_steps()
     torch.set_num_threads(2)
     yield from benchmark.networks(with_rivals=False)
-
-
-def _with_progress(records: Iterable[R], describe: Callable[[R], str]) -> Iterator[R]:
-    with tqdm(records, unit=" measurements", leave=False, disable=None) as bar:
-        for record in bar:
-            bar.set_description(describe(record))
-            yield record
 
 
 def _print(records: Sequence[benchmark.Record]) -> None:

@@ -15,6 +15,7 @@ from sparse_agents.cli.saved_agent import AgentArguments, SavedAgent
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.export import acting_of, write_c, write_onnx, write_tensors
 from sparse_agents.policies import SparsePolicyMixin, densify
+from sparse_agents.runs import output_folder
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,8 @@ def main(argv: Sequence[str]) -> None:
     if not arguments.name or Path(arguments.name).name != arguments.name:
         raise ConfigurationError(f"--name {arguments.name!r} is not the name of a file.")
     saved = SavedAgent.find(arguments)
+    output_folder(arguments.out, "--out")
     model, env = saved.load()
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"--out {arguments.out}: cannot write there, {error.strerror}.") from error
     files = FORMATS[arguments.format](model, env, arguments.out, arguments.name)
     if arguments.json:
         print(json.dumps({"model": str(saved.path), "format": arguments.format, "files": [str(f) for f in files]}))

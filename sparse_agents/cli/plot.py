@@ -27,7 +27,9 @@ from sparse_agents.experiments.comparison_figures import (
     draw_profiles,
     draw_sparsity,
 )
+from sparse_agents.experiments.documents import counted
 from sparse_agents.experiments.intervals import Interval
+from sparse_agents.runs import output_folder
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,20 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigurationError(f"--last {arguments.last}: at least 1 evaluation.")
     if arguments.steps is not None and arguments.steps < 1:
         raise ConfigurationError(f"--steps {arguments.steps}: at least 1.")
+    output_folder(arguments.out, "--out")
     runs, short = of_length(collect(arguments.runs), arguments.steps)
     for run in short:
-        print(f"left out: {run.folder.path}, of {run.steps:,} steps", file=sys.stderr)
+        print(f"left out: {run.extent}", file=sys.stderr)
     if not runs:
         raise ConfigurationError(f"--steps {arguments.steps}: no run is as long.")
     if not all(len(run.history.timesteps) for run in runs):
         raise ConfigurationError(f"--steps {arguments.steps}: some runs were not evaluated before.")
+    few = sum(len(run.history.timesteps) < arguments.last for run in runs)
+    if few:
+        print(
+            f"--last {arguments.last}: {few} of {len(runs)} runs have fewer evaluations, and their mean",
+            file=sys.stderr,
+        )
     labels = by_label(runs, arguments.by)
     if arguments.baseline is not None and arguments.baseline not in labels:
         raise unknown("baseline", arguments.baseline, labels)
@@ -78,7 +87,6 @@ def main(argv: Sequence[str]) -> None:
         figures |= _comparisons(scores, found, arguments.baseline)
     if len({run.sparsity for run in runs} - {None}) > 1:
         figures["sparsity"] = partial(draw_sparsity, along_sparsity(runs, arguments.by), arguments.last)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     with tqdm(figures.items(), unit=" figures", leave=False, disable=None) as bar:
         for name, draw in bar:
             draw(arguments.out / name)
@@ -90,21 +98,24 @@ def main(argv: Sequence[str]) -> None:
     console.print(_returns_table(returns, arguments.last))
     if found:
         console.print(_aggregate_table(found))
-    console.print("\n".join(files))
+    print("\n".join(files))
 
 
 def _comparisons(
     scores: Scores, found: Mapping[str, Mapping[str, Interval]], baseline: str | None
 ) -> dict[str, Callable[[Path], None]]:
     """Figures by name, of the agents that were run on all environments."""
-    best = baseline or "the best agent on each environment"
-    title = f"score 1: the mean of {best}\n0: a return of 0, or the worst run where there are negative ones"
-    other = baseline if baseline is not None and baseline in scores else next(iter(scores))
-    return {
+    whose = baseline or "the best agent on each environment"
+    title = f"score 1: the mean of {whose}\n0: a return of 0, or the worst run where there are negative ones"
+    figures: dict[str, Callable[[Path], None]] = {
         "aggregates": partial(draw_aggregates, found, title),
         "profiles": partial(draw_profiles, scores, title),
-        "improvement": partial(draw_improvement, scores, other),
     }
+    if any(len(one) > 1 for one in scores.values()):  # of single runs there is no telling
+        best = max(scores, key=lambda label: float(scores[label].mean()))
+        other = baseline if baseline is not None and baseline in scores else best
+        figures["improvement"] = partial(draw_improvement, scores, other)
+    return figures
 
 
 def _plain(found: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
@@ -120,14 +131,18 @@ def _returns_table(returns: Mapping[str, Mapping[str, Mapping[int, float]]], las
     table = Table("", *envs, title=f"mean of the last {last} evaluations, over seeds")
     for label, found in returns.items():
         cells = [list(found[env].values()) if env in found else [] for env in envs]
-        texts = [f"{sum(one) / len(one):.1f} ({len(one)} seeds)" if one else "–" for one in cells]
+        texts = [f"{sum(one) / len(one):.1f} ({counted(len(one), 'seed')})" if one else "–" for one in cells]
         table.add_row(label, *texts)
     return table
 
 
 def _aggregate_table(found: Mapping[str, Mapping[str, Interval]]) -> Table:
     kinds = list(next(iter(found.values())))
-    table = Table("score", *kinds, title="over environments and seeds, 95% bootstrap intervals")
+    sure = any(math.isfinite(interval.low) for kinds in found.values() for interval in kinds.values())
+    how = (
+        "over environments and seeds, 95% bootstrap intervals" if sure else "over environments; of 1 seed, no intervals"
+    )
+    table = Table("score", *kinds, title=how)
     for label, of_label in found.items():
         table.add_row(label, *(_said(of_label[kind]) for kind in kinds))
     return table

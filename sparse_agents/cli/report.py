@@ -13,8 +13,8 @@ from tyro.conf import Positional
 from sparse_agents.cli.options import algorithm, import_packages, parse
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.collection import by_label, collect, of_length
-from sparse_agents.experiments.run_report import write_report
-from sparse_agents.runs import checkpoint
+from sparse_agents.experiments.run_report import Trained, write_report
+from sparse_agents.runs import checkpoint, output_file
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,17 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(ReportArguments, "report", argv)
     if arguments.last < 1:
         raise ConfigurationError(f"--last {arguments.last}: at least 1 evaluation.")
-    if not arguments.out.absolute().parent.is_dir():
-        raise ConfigurationError(f"--out {arguments.out}: there is no folder {arguments.out.parent}.")
+    output_file(arguments.out, "--out")
     runs, short = of_length(collect(arguments.runs), None)
     for run in short:
-        print(f"left out: {run.folder.path}, of {run.steps:,} steps", file=sys.stderr)
+        print(f"left out: {run.extent}", file=sys.stderr)
     labels = by_label(runs, arguments.by)
-    policies = {}
+    agents = {}
     for label, of_label in tqdm(labels.items(), "reading agents", leave=False, disable=None):
-        folder = of_label[0].folder
-        settings = folder.read_settings()
-        import_packages(settings.get("gym_packages") or ())
-        if folder.final_model.is_file():
-            policies[label] = checkpoint.load_model(folder.final_model, algorithm(settings["algo"]), None).policy
-    write_report(labels, policies, arguments.last, arguments.title, arguments.out)
+        for run in [one for one in of_label if one.finished][:1]:
+            settings = run.folder.read_settings()
+            import_packages(settings.get("gym_packages") or ())
+            model = checkpoint.load_model(run.folder.final_model, algorithm(settings["algo"]), None)
+            agents[label] = Trained(run, model.policy)
+    write_report(labels, short, agents, arguments.last, arguments.title, arguments.out)
     print(arguments.out)

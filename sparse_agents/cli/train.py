@@ -42,6 +42,7 @@ from sparse_agents.runs import (
     Interrupted,
     Normalization,
     RunFolder,
+    atomic_file,
     check_device,
     check_environment,
     check_masks,
@@ -361,7 +362,8 @@ def _learn(
     except KeyboardInterrupt:
         print(f"\nStopped at once, in the middle of things; {folder.path} is as its last checkpoint left it.")
         raise
-    model.logger.dump(step=model.num_timesteps)  # what was recorded since the last episode
+    if model.logger.name_to_value:  # recorded since the last episode
+        model.logger.dump(step=model.num_timesteps)
     _save_final(model, folder)
     if arguments.save_replay_buffer and isinstance(model, OffPolicyAlgorithm):
         model.save_replay_buffer(folder.path / "replay_buffer.pkl")
@@ -369,7 +371,8 @@ def _learn(
 
 def _save_final(model: BaseAlgorithm, folder: RunFolder) -> None:
     save_statistics(model, folder.statistics)
-    model.save(folder.final_model)
+    with atomic_file(folder.final_model) as draft:
+        model.save(draft)
 
 
 def _report(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, normalization: Normalization) -> None:

@@ -102,7 +102,7 @@ def aggregate(scores: Scores) -> dict[str, dict[str, Interval]]:
 
 
 def profiles(scores: Scores, levels: Array) -> dict[str, tuple[Array, Array]]:
-    """What part of an agent's runs is above each level, ``[levels]``, with its interval, ``[2, levels]``."""
+    """The fraction of an agent's runs that score above each level, ``[levels]``, with its interval, ``[2, levels]``."""
 
     def above(runs: Array) -> Array:
         return np.asarray((runs[..., None] > levels).mean((0, 1)))

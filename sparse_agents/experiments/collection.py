@@ -45,6 +45,15 @@ class CollectedRun:
         """Environment steps before its last evaluation."""
         return int(self.history.timesteps[-1])
 
+    @property
+    def finished(self) -> bool:
+        return self.folder.final_model.is_file()
+
+    @property
+    def extent(self) -> str:
+        """How far it got, for people."""
+        return f"{self.folder.path}, last evaluated at step {self.steps:,}"
+
     @cached_property
     def sparsity(self) -> float | None:
         """As it was asked for, 0 of a dense agent; None where networks have their own, or the algorithm's default."""
@@ -62,6 +71,8 @@ def collect(paths: Iterable[Path]) -> list[CollectedRun]:
     """
     found: dict[tuple[Any, ...], CollectedRun] = {}
     given = list(paths)
+    if not given:
+        raise ConfigurationError("Name run folders, or folders that have some below them.")
     for path in given:
         if not path.is_dir():
             raise ConfigurationError(f"{path} is not a folder.")
@@ -71,7 +82,7 @@ def collect(paths: Iterable[Path]) -> list[CollectedRun]:
                 run = _read(folder)
                 found[run.env, run.seed, tuple(sorted((k, repr(v)) for k, v in run.settings.items()))] = run
     if not found:
-        raise ConfigurationError(f"No run that has been evaluated is in {', '.join(map(str, given)) or 'no folder'}.")
+        raise ConfigurationError(f"No run that has been evaluated is in {', '.join(map(str, given))}.")
     return list(found.values())
 
 
@@ -97,15 +108,16 @@ def of_length(runs: Sequence[CollectedRun], steps: int | None) -> tuple[list[Col
 
     Args:
         runs: any.
-        steps: by default as many as the longest run on the same environment has.
+        steps: by default as many as the longest run on the same environment has, of those that are finished if any
+            are.
     """
-    longest: dict[str, int] = {}
+    longest: dict[str, tuple[bool, int]] = {}
     for run in runs:
-        longest[run.env] = max(longest.get(run.env, 0), run.steps)
+        longest[run.env] = max(longest.get(run.env, (False, 0)), (run.finished, run.steps))
     kept: list[CollectedRun] = []
     left: list[CollectedRun] = []
     for run in runs:
-        wanted = longest[run.env] if steps is None else steps
+        wanted = longest[run.env][1] if steps is None else steps
         (kept if run.steps >= wanted else left).append(replace(run, history=run.history.until(wanted)))
     return kept, left
 

@@ -49,16 +49,15 @@ class TrainCommand:
     def finished_run(self) -> RunFolder | None:
         """The run, once it has so many steps behind it; a finished run may be prolonged."""
         run = self.run_folder()
-        done = run is not None and run.final_model.is_file() and self.steps_done(run) >= self.steps
-        return run if done else None
+        return run if run is not None and run.final_steps() >= self.steps else None
 
     def done(self) -> bool:
         """Whether there is nothing left to do."""
         return self.finished_run() is not None
 
     def steps_done(self, run: RunFolder) -> int:
-        """That its complete episodes have, or what the last checkpoint says."""
-        lines = (run.path / "0.monitor.csv").read_text().splitlines()[2:]
+        """So far, as its complete episodes and its last checkpoint have it."""
+        lines = [line for file in run.path.glob("*.monitor.csv") for line in file.read_text().splitlines()[2:]]
         episodes = sum(int(line.split(",")[1]) for line in lines if line.count(",") >= 2)
         saved = [int(p.name.removeprefix("step_")) for p in run.checkpoints.glob("step_*") if not p.suffix]
         return max([episodes, *saved])
@@ -131,7 +130,7 @@ def run_commands(commands: Sequence[TrainCommand], workers: int, engine: Engine 
             time.sleep(POLL_SECONDS)
             for command, (process, task) in list(running.items()):
                 run = command.run_folder()
-                if run is not None and (run.path / "0.monitor.csv").is_file():
+                if run is not None:
                     progress.update(task, completed=command.steps_done(run))
                 code = process.poll()
                 if code is None:

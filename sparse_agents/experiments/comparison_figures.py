@@ -13,9 +13,9 @@ from sparse_agents.experiments.aggregates import Scores, improvement, profiles
 from sparse_agents.experiments.collection import CollectedRun
 from sparse_agents.experiments.figures import pyplot, save
 from sparse_agents.experiments.intervals import Interval, bootstrap_interval
-from sparse_agents.experiments.learning_curves import Curves, draw
+from sparse_agents.experiments.learning_curves import WINDOW, Curves, draw
 
-LEVELS = 101
+LEVELS = 401
 """Points of a performance profile."""
 
 
@@ -33,7 +33,9 @@ def draw_learning_curves(labels: Mapping[str, Sequence[CollectedRun]], path: Pat
             histories = [run.history for run in runs if run.env == env]
             if histories:
                 panels.setdefault(env, {})[label] = Curves.of(histories, int(histories[0].timesteps[-1]))
-    title = "mean over seeds, smoothed over 5 evaluations; 95% bootstrap intervals"
+    single = all(len(curve.returns) == 1 for curves in panels.values() for curve in curves.values())
+    over = "1 seed; faint: its evaluations" if single else "mean over seeds; shaded: 95% bootstrap intervals"
+    title = f"mean of {WINDOW} evaluations up to each point, {over}"
     draw(panels, title, *_both(path), colors=colors_of([*labels]))
 
 
@@ -52,17 +54,17 @@ def draw_aggregates(found: Mapping[str, Mapping[str, Interval]], title: str, pat
 
 
 def draw_profiles(scores: Scores, title: str, path: Path) -> None:
-    """What part of an agent's runs is above a score, over scores."""
+    """The fraction of an agent's runs with a score above some, over these."""
     every = np.concatenate([one.reshape(-1) for one in scores.values()])
     levels = np.linspace(min(0.0, float(every.min())), float(every.max()) * 1.02, LEVELS)
     figure, axis = pyplot().subplots(figsize=(6, 3.8))
     colors = colors_of([*scores])
     for label, (points, interval) in profiles(scores, levels).items():
-        axis.plot(levels, points, label=label, color=colors[label], linewidth=1.8)
+        axis.step(levels, points, where="post", label=label, color=colors[label], linewidth=1.8)
         if len(scores[label]) > 1:
-            axis.fill_between(levels, interval[0], interval[1], color=colors[label], alpha=0.12, linewidth=0)
+            axis.fill_between(levels, *interval, step="post", color=colors[label], alpha=0.12, linewidth=0)
     axis.set_xlabel("score")
-    axis.set_ylabel("part of runs above it")
+    axis.set_ylabel("fraction of runs with a score above it")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=8)
     _save(figure, title, path)

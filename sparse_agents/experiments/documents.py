@@ -1,4 +1,4 @@
-"""Tables in documents that people write around them."""
+"""Words and tables of documents."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import re
 from pathlib import Path
 
 from sparse_agents.errors import ConfigurationError
+
+
+def counted(number: int, noun: str) -> str:
+    """``"1 seed"``, ``"3 seeds"``."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def put_between_marks(document: Path, mark: str, text: str) -> None:

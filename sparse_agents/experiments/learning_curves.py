@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,20 @@ class History:
         """As its evaluations file has it.
 
         Raises:
-            CheckpointError: where there is none.
+            CheckpointError: where there is none, or it is damaged.
         """
         if not run.evaluations.is_file():
             raise CheckpointError(f"There is no {run.evaluations}: the run has not been evaluated yet.")
-        with np.load(run.evaluations) as history:
-            return cls(str(run.evaluations), history["timesteps"], history["results"].mean(1))
+        try:
+            with run.evaluations.open("rb") as file, np.load(file) as history:
+                timesteps, returns = history["timesteps"], history["results"].mean(1)
+        except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise CheckpointError(
+                f"{run.evaluations} is damaged. Remove it to leave the run out, or train it anew."
+            ) from error
+        if not len(timesteps):
+            raise CheckpointError(f"{run.evaluations} holds no evaluation.")
+        return cls(str(run.evaluations), timesteps, returns)
 
     def until(self, steps: int) -> History:
         """The first so many environment steps of it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sparse_agents.experiments import ds_td3_paper as paper
 from sparse_agents.experiments.commands import TrainCommand, run_commands
+from sparse_agents.experiments.documents import counted
 from sparse_agents.experiments.intervals import bootstrap_interval
 from sparse_agents.experiments.learning_curves import Curves, History, draw
 
@@ -74,4 +75,4 @@ def _interval(curve: Curves, evaluations: int) -> str:
 
 
 def _length(steps: int, seeds: int) -> str:
-    return f"{steps:,} environment steps, {seeds} seed{'s' if seeds > 1 else ''}"
+    return f"{steps:,} environment steps, {counted(seeds, 'seed')}"

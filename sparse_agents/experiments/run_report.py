@@ -17,6 +17,7 @@ import torch
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.experiments.collection import MISSING, CollectedRun
 from sparse_agents.experiments.comparison_figures import draw_learning_curves
+from sparse_agents.experiments.documents import counted
 from sparse_agents.experiments.figures import pyplot
 from sparse_agents.experiments.intervals import bootstrap_interval
 from sparse_agents.measures import connectivity, degrees, input_strength
@@ -45,14 +46,37 @@ def size_of(policy: SparsePolicyMixin) -> Size:
     return Size(sum(one for one, _ in weights), sum(dense for _, dense in weights))
 
 
+@dataclass(frozen=True)
+class Trained:
+    """An agent, for pictures of its topology.
+
+    Attributes:
+        run: that it comes from.
+        policy: its own.
+    """
+
+    run: CollectedRun
+    policy: Any
+
+    @property
+    def sparse(self) -> bool:
+        return isinstance(self.policy, SparsePolicyMixin)
+
+
 def write_report(
-    labels: Mapping[str, Sequence[CollectedRun]], policies: Mapping[str, Any], last: int, title: str, path: Path
+    labels: Mapping[str, Sequence[CollectedRun]],
+    left_out: Sequence[CollectedRun],
+    agents: Mapping[str, Trained],
+    last: int,
+    title: str,
+    path: Path,
 ) -> None:
     """Settings, curves, evaluations, cost, and pictures of topologies.
 
     Args:
         labels: the runs.
-        policies: of one agent under each label, for the pictures; those that are sparse.
+        left_out: those that are too short to be compared, to be named.
+        agents: one of each label.
         last: evaluations that a return is the mean of.
         title: of the page.
         path: of the HTML file, which needs no other.
@@ -68,7 +92,7 @@ def write_report(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
     template = environment.from_string((Path(__file__).parent / "run_report.html").read_text())
-    sparse = {label: policy for label, policy in policies.items() if isinstance(policy, SparsePolicyMixin)}
+    sparse = {label: one for label, one in agents.items() if one.sparse}
     path.write_text(
         template.render(
             title=title,
@@ -78,8 +102,13 @@ def write_report(
             summary=_summary(labels, last),
             settings=_settings(labels),
             labels=list(labels),
-            sizes={label: size_of(policy) for label, policy in sparse.items()},
-            topologies={label: _topology(policy) for label, policy in sparse.items()},
+            left_out=[run.extent for run in left_out],
+            few=min(len(run.history.timesteps) for runs in labels.values() for run in runs) < last,
+            sizes={label: size_of(one.policy) for label, one in sparse.items()},
+            topologies=[
+                {"label": label, "env": one.run.env, "seed": one.run.seed, "layers": _topology(one.policy)}
+                for label, one in sparse.items()
+            ],
         )
     )
 
@@ -100,7 +129,7 @@ def _row(label: str, run: CollectedRun, last: int) -> dict[str, Any]:
         "steps": f"{run.steps:,}",
         "return": f"{returns[-last:].mean():.1f}",
         "best": f"{returns.max():.1f}",
-        "minutes": "–" if seconds is None else f"{seconds / 60:.1f}",
+        "time": "–" if seconds is None else f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min",
         "rate": "–" if seconds is None else f"{run.steps / seconds:,.0f}",
         "folder": str(run.folder.path),
     }
@@ -129,9 +158,8 @@ def _summary(labels: Mapping[str, Sequence[CollectedRun]], last: int) -> dict[st
 
 def _said(returns: Any) -> str:
     interval = bootstrap_interval(returns)
-    seeds = f"{len(returns)} seed{'s' if len(returns) > 1 else ''}"
     span = f" [{interval.low:.1f}, {interval.high:.1f}]" if np.isfinite(interval.low) else ""
-    return f"{interval.mean:.1f}{span}, {seeds}"
+    return f"{interval.mean:.1f}{span}, {counted(len(returns), 'seed')}"
 
 
 def _settings(labels: Mapping[str, Sequence[CollectedRun]]) -> list[dict[str, Any]]:
@@ -174,22 +202,31 @@ def _draw_layer(layer: SparseLayer, reads_observations: bool) -> str:
     """Its matrix, its degrees, and, of a first layer, the strength of its inputs."""
     edges, weight = layer.topology.edges, layer.weight
     figure, axes = pyplot().subplots(1, 3, figsize=(11, 2.6), width_ratios=(1.4, 1, 1.6))
-    axes[0].imshow(connectivity(edges, weight).numpy() ** 0.5, cmap="magma", aspect="auto", interpolation="nearest")
-    axes[0].set_title("weights: input → output, by magnitude", fontsize=8)
+    absent = connectivity(edges, torch.ones_like(weight)) == 0
+    drawn = np.ma.masked_array(connectivity(edges, weight).sqrt().numpy(), absent.numpy())
+    colors = pyplot().get_cmap("magma").with_extremes(bad="lightgrey")
+    rows, columns = edges.shape
+    axes[0].imshow(drawn, colors, aspect="auto", interpolation="nearest", extent=(0, columns, rows, 0))
+    axes[0].set_title("magnitude of weights, brighter is larger; grey: absent", fontsize=8)
+    axes[0].set_xlabel("input", fontsize=7)
+    axes[0].set_ylabel("unit", fontsize=7)
     into, out = (one.numpy() for one in degrees(edges))
     top = max(int(into.max()), int(out.max()))
     bins = np.linspace(-0.5, top + 0.5, min(top + 2, 41))
     axes[1].hist(into, bins, alpha=0.6, density=True, label="into a unit")
     axes[1].hist(out, bins, alpha=0.6, density=True, label="out of a unit")
-    axes[1].set_title("connections", fontsize=8)
+    axes[1].set_title("degrees", fontsize=8)
+    axes[1].set_xlabel("connections", fontsize=7)
+    axes[1].set_ylabel("density of units", fontsize=7)
     axes[1].legend(frameon=False, fontsize=7)
     strength = input_strength(edges, weight).numpy()
-    title = "strength of observations (actions behind them)" if reads_observations else "strength of inputs"
+    title = "strength of observations, then actions" if reads_observations else "strength of inputs"
+    axes[2].set_xlabel("input" if len(strength) <= INPUTS_SHOWN else "inputs, strongest first", fontsize=7)
+    axes[2].set_ylabel("sum of magnitudes", fontsize=7)
     if len(strength) <= INPUTS_SHOWN:
         axes[2].bar(range(len(strength)), strength)
     else:
         axes[2].plot(np.sort(strength)[::-1])
-        title += ", largest first"
     axes[2].set_title(title, fontsize=8)
     for axis in axes:
         axis.tick_params(labelsize=6)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sparse_agents.experiments.documents import put_between_marks
+from sparse_agents.experiments.documents import counted, put_between_marks
 from sparse_agents.experiments.intervals import bootstrap_interval
 from sparse_agents.experiments.learning_curves import Curves, draw
 from sparse_agents.experiments.study import Comparison, Study
@@ -28,7 +28,7 @@ def report(study: Study, comparison: Comparison) -> str:
         return table
     study.figures.mkdir(parents=True, exist_ok=True)
     figure = study.figures / f"{comparison.name}.svg"
-    draw(drawn, f"{comparison.steps:,} steps, up to {comparison.seeds} seeds", figure)
+    draw(drawn, f"{comparison.steps:,} steps, up to {counted(comparison.seeds, 'seed')}", figure)
     link = figure.relative_to(study.document.parent)
     put_between_marks(study.document, f"study: {comparison.name}", f"{table}\n\n![Learning curves]({link})")
     return table
@@ -51,7 +51,7 @@ def markdown(study: Study, comparison: Comparison, curves: ByEnvironment) -> str
     first = next(iter(comparison.agents))
     references = {env: float(of_env[first].last(last).mean()) for env, of_env in curves.items() if first in of_env}
     lines = [
-        f"{comparison.steps:,} environment steps, {comparison.seeds} seeds: `scripts/study.py {study.path} "
+        f"{comparison.steps:,} environment steps, {counted(comparison.seeds, 'seed')}: `scripts/study.py {study.path} "
         f"{comparison.name}`",
         "",
         f"| | {' | '.join(comparison.envs)} | of {first} |",
@@ -72,7 +72,7 @@ def _cell(curve: Curves | None, last: int, seeds: int, reference: float | None) 
     text = f"{mean:.0f}" if math.isinf(low) else f"{mean:.0f} [{low:.0f}, {high:.0f}]"
     text += "" if reference is None else f", **{mean / reference:.2f}**"
     found = len(curve.returns)
-    return text if found == seeds else f"{text} ({found} seed{'s' if found > 1 else ''})"
+    return text if found == seeds else f"{text} ({counted(found, 'seed')})"
 
 
 def _overall(

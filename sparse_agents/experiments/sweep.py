@@ -13,7 +13,7 @@ from typing import Any
 
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 from sparse_agents.experiments.commands import TrainCommand
-from sparse_agents.runs import atomic_file, check_environment, read_yaml
+from sparse_agents.runs import atomic_file, output_folder, read_yaml
 
 KEYS = ("logs", "base", "grid")
 NESTED = ("hyperparams", "topology_kwargs")
@@ -65,13 +65,25 @@ class Sweep:
         for name in NESTED:
             if not isinstance(base.get(name, {}), Mapping):
                 raise ConfigurationError(f"{path}: base.{name} is not a mapping from names to values.")
-        sweep = cls(Path(content["logs"]), base, grid)
-        for env in grid.get("env", [base["env"]] if "env" in base else []):
-            check_environment(str(env))
-        return sweep
+        return cls(Path(content["logs"]), base, grid)
 
     def commands(self, default_steps: int) -> Iterator[TrainCommand]:
-        """A run for every combination, the last key changing fastest but for seeds, which change slowest of all."""
+        """A run for every combination, the last key changing fastest but for seeds, which change slowest of all.
+
+        Raises:
+            ConfigurationError: where two combinations are the same run.
+        """
+        seen: dict[Path, str] = {}
+        for command in self._combinations(default_steps):
+            if command.folder in seen:
+                raise ConfigurationError(
+                    f"The sweep has two runs for {command.folder}, {seen[command.folder]!r} and {command.title!r}: "
+                    "leave one out of the grid."
+                )
+            seen[command.folder] = command.title
+            yield command
+
+    def _combinations(self, default_steps: int) -> Iterator[TrainCommand]:
         names = sorted(self.grid, key=lambda name: name != "seed")
         for values in itertools.product(*(self.grid[name] for name in names)):
             point = dict(zip(names, values, strict=True))
@@ -79,7 +91,10 @@ class Sweep:
             title = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in point.items())
             folder = self.logs / _folder_name({k: v for k, v in point.items() if k != "seed"})
             folder /= f"seed_{settings.get('seed', 0)}"
-            yield TrainCommand(title, _arguments(settings), folder, int(settings.get("n_timesteps", default_steps)))
+            steps = settings.get("n_timesteps", default_steps)
+            if not isinstance(steps, int):
+                raise ConfigurationError(f"n_timesteps: {steps!r} is not a number of environment steps.")
+            yield TrainCommand(title, _arguments(settings), folder, steps)
 
     def _settings(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The base with one combination over it."""
@@ -100,15 +115,16 @@ def claim(commands: Sequence[TrainCommand]) -> None:
 
     Raises:
         CheckpointError: where a folder has a run of other settings.
+        ConfigurationError: where nothing can be written.
     """
     for command in commands:
+        output_folder(command.folder, "logs")
         path, text = command.folder / "sweep.json", json.dumps(_what_it_is(command))
         if path.is_file() and path.read_text() != text:
             raise CheckpointError(
                 f"{command.folder} has a run of other settings than the sweep gives it now. Name other logs, or remove "
                 "it."
             )
-        command.folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as draft:
             draft.write_text(text)
 

@@ -11,6 +11,7 @@ from sparse_agents.runs.logger import run_logger
 from sparse_agents.runs.masks import check_masks
 from sparse_agents.runs.noise import with_action_noise
 from sparse_agents.runs.normalization import Normalization, save_statistics, with_statistics
+from sparse_agents.runs.outputs import RecordFile, output_file, output_folder
 from sparse_agents.runs.speed import gradient_step_seconds
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Interrupted",
     "KeepsState",
     "Normalization",
+    "RecordFile",
     "RunFolder",
     "StopRequest",
     "atomic_file",
@@ -34,6 +36,8 @@ __all__ = [
     "goes_back",
     "gradient_step_seconds",
     "make_env",
+    "output_file",
+    "output_folder",
     "read_yaml",
     "run_logger",
     "save_statistics",

@@ -8,8 +8,12 @@ TensorBoard.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import os
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import Any
 import yaml
 
 from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.runs.outputs import output_folder
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,13 @@ class RunFolder:
         name = env_id.replace("/", "-")
         pattern = re.compile(re.escape(name) + r"_(\d+)$")
         taken = [int(m.group(1)) for p in parent.glob(f"{name}_*") if (m := pattern.match(p.name))]
-        folder = cls(parent / f"{name}_{max(taken, default=0) + 1}", env_id)
-        try:
-            folder.settings.mkdir(parents=True)
-        except OSError as error:
-            raise ConfigurationError(f"--log-folder {log_folder}: cannot write there, {error.strerror}.") from error
-        return folder
+        output_folder(log_folder, "--log-folder")
+        for number in itertools.count(max(taken, default=0) + 1):
+            folder = cls(parent / f"{name}_{number}", env_id)
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                folder.settings.mkdir(parents=True)
+                return folder
+        raise AssertionError
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -111,6 +117,14 @@ class RunFolder:
             if path.is_file():
                 lines = path.read_bytes().splitlines(keepends=True)
                 os.truncate(path, len(b"".join(lines[: count + 2])))  # in place: a monitor has it open, to append
+
+    def final_steps(self) -> int:
+        """Environment steps that the final model has behind it; 0 where there is none, or half of one."""
+        try:
+            with zipfile.ZipFile(self.final_model) as archive:
+                return int(json.loads(archive.read("data"))["num_timesteps"])
+        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+            return 0
 
     def read_settings(self) -> dict[str, Any]:
         return _read_yaml(self.settings / "args.yml")

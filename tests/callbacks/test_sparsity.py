@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import numpy as np
@@ -27,20 +28,37 @@ class Collect(KVWriter):
         self.rows: list[dict[str, Any]] = []
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
-        self.rows.append(dict(key_values))
+        self.rows.append({"step": step, **key_values})
 
     def close(self) -> None:
         pass
 
 
-def learn(kind: type = TD3, callback: SparsityCallback | None = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+def learn_logged(
+    kind: type = TD3, callback: SparsityCallback | None = None, **kwargs: Any
+) -> tuple[Any, list[dict[str, Any]]]:
     model = kind("SparseMlpPolicy", Still(), buffer_size=500, learning_starts=20, batch_size=8, seed=0,
                  device="cpu", policy_kwargs=copy.deepcopy(SPARSE), **kwargs)  # fmt: skip
     writer = Collect()
     model.set_logger(Logger(folder=None, output_formats=[writer]))
     model.learn(120, callback=callback)
-    model.logger.dump(120)
-    return model, {k: v for row in writer.rows for k, v in row.items()}
+    return model, writer.rows
+
+
+def learn(kind: type = TD3, callback: SparsityCallback | None = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    model, rows = learn_logged(kind, callback, **kwargs)
+    return model, {k: v for row in rows for k, v in row.items()}
+
+
+@pytest.mark.parametrize(("log_every", "expected"), [(20, [20, 40, 60, 80, 100, 120]), (50, [50, 100, 120])])
+def test_every_record_is_written_once_at_its_own_step(log_every: int, expected: list[int]) -> None:
+    _, rows = learn_logged(callback=SparsityCallback(log_every=log_every))
+    records = [row for row in rows if "topology/kept/total" in row]
+    assert [row["step"] for row in records] == expected
+    assert [row["time/total_timesteps"] for row in records] == expected
+    dropped = [row["topology/dropped/critic.qf0.2"] for row in records]
+    assert all(a < b for a, b in itertools.pairwise(dropped))
+    assert all(row["topology/kept/critic.qf0.2"] < 1 for row in records[1:]), "of the record before"
 
 
 @pytest.mark.parametrize("kind", [TD3, SAC])
@@ -81,7 +99,7 @@ def test_monitors_say_what_they_are_asked_for() -> None:
 
 def test_monitors_by_name() -> None:
     _, row = learn(callback=SparsityCallback(log_every=20, monitors=("cost",)))
-    assert {key.partition("/")[0] for key in row} <= {"flops", "time", "train", "rollout"}
+    assert {key.partition("/")[0] for key in row} <= {"step", "flops", "time", "train", "rollout"}
     with pytest.raises(ValueError, match=r"Unknown monitor 'costs'\. Did you mean 'cost'"):
         SparsityCallback(monitors=["costs"])
 

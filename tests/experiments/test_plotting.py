@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,15 @@ STEPS = (1000, 2000, 3000, 4000)
 
 
 def write_run(
-    root: Path, env: str, seed: int, returns: list[float], policy: str = "SparseMlpPolicy", **config: Any
+    root: Path,
+    env: str,
+    seed: int,
+    returns: list[float],
+    policy: str = "SparseMlpPolicy",
+    finished: bool = False,
+    **config: Any,
 ) -> Path:
-    """A run folder as the train command leaves one."""
+    """A run folder as the train command leaves one, but for its model."""
     parent = root / "td3"
     folder = parent / f"{env}_{len(list(parent.glob(f'{env}_*'))) + 1}"
     (folder / env).mkdir(parents=True)
@@ -31,6 +38,8 @@ def write_run(
     (folder / env / "config.yml").write_text(yaml.safe_dump({"policy": policy, **config}))
     results = np.array([[value - 1, value, value + 1] for value in returns])
     np.savez(folder / "evaluations.npz", timesteps=np.array(STEPS[: len(returns)]), results=results)
+    if finished:
+        (folder / f"{env}.zip").touch()
     return folder
 
 
@@ -148,9 +157,38 @@ def test_runs_that_are_shorter_than_others_are_left_out(tmp_path: Path, capsys: 
     assert told["returns"] == {"td3": {"Easy-v0": {"0": 2.5, "1": 6.5}}}
 
 
+def test_a_longer_run_that_is_not_finished_sends_none_away(tmp_path: Path) -> None:
+    for seed, (returns, finished) in enumerate((([1.0, 2], True), ([3.0, 4, 5], False), ([6.0], False))):
+        write_run(tmp_path, "Easy-v0", seed, returns, finished=finished)
+    kept, left = of_length(collect([tmp_path]), None)
+    assert [(run.seed, run.steps) for run in kept] == [(0, 2000), (1, 2000)]
+    assert [run.seed for run in left] == [2]
+
+
+def test_of_single_runs_there_are_no_intervals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for sparsity in (0.5, 0.9):
+        write_run(tmp_path, "Easy-v0", 0, [1.0, 100 * sparsity], policy_kwargs={"sparsity": sparsity})
+    run_command(main, [str(tmp_path), "--out", str(tmp_path / "p")])
+    said = capsys.readouterr()
+    assert "of 1 seed, no intervals" in " ".join(said.out.split())
+    assert str(tmp_path / "p" / "sparsity.png") in said.out.splitlines()
+    assert "(1 seed)" in said.out
+    assert "2 of 2 runs have fewer evaluations" in said.err
+    assert not list(tmp_path.rglob("improvement*"))
+
+
+@pytest.mark.parametrize("damage", [lambda file: file[: len(file) // 2], lambda _: b"", lambda _: b"no zip"])
+def test_damaged_evaluations_are_named(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    file = write_run(tmp_path, "Easy-v0", 0, [1.0, 2]) / "evaluations.npz"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(CheckpointError, match=r"evaluations\.npz is damaged"):
+        collect([tmp_path])
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
+        (["--out", "/proc/p"], "--out /proc/p: cannot write there"),
         (["--by", "sparsty"], "Unknown setting 'sparsty'. Did you mean"),
         (["--by", "policy"], "tell them apart by 'policy_kwargs.sparsity', too"),
         (["--baseline", "dense"], "Unknown baseline 'dense'"),
@@ -170,6 +208,8 @@ def test_bad_flags(sweep: Path, flags: list[str], says: str, capsys: pytest.Capt
 def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not a folder"):
         collect([tmp_path / "nowhere"])
+    with pytest.raises(ConfigurationError, match="Name run folders"):
+        collect([])
     with pytest.raises(ConfigurationError, match="No run that has been evaluated"):
         collect([tmp_path])
     folder = write_run(tmp_path, "Easy-v0", 0, [1])

@@ -42,7 +42,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_says_what_there_is_to_say(page: Path) -> None:
     text = page.read_text()
-    for part in ("MlpPolicy", "SparseMlpPolicy", "-7.5 [-7.5, -7.5], 2 seeds", "80.0%", "actor.mu.2, 24 → 24", "150"):
+    for part in ("MlpPolicy", "SparseMlpPolicy", "-7.5 [-7.5, -7.5], 2 seeds", "80.0%", "actor.mu.2, 24 → 24", "150",
+                 "(Pendulum-v1, seed 0)"):  # fmt: skip
         assert part in text, part
     assert "<script>" not in text  # settings are text
     assert "&lt;script&gt;" in text
@@ -68,9 +69,24 @@ def test_a_browser_draws_all_pictures(page: Path, tmp_path: Path) -> None:
     assert f"<title>{layers + 1} images, {layers + 1} of them drawn</title>" in done.stdout
 
 
+def test_what_is_left_out_and_what_is_not_enough_is_said(tmp_path: Path) -> None:
+    for seed, returns in enumerate(([1.0, 2.0], [1.0])):
+        write_run(tmp_path, "Easy-v0", seed, returns)
+    run_command(main, [str(tmp_path), "--out", str(tmp_path / "page.html")])
+    text = (tmp_path / "page.html").read_text()
+    assert "Easy-v0_2, last evaluated at step 1,000." in text
+    assert "fewer evaluations than 5" in text
+    assert "1.5, 1 seed<" in text
+
+
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path, "Easy-v0", 0, [1.0])
-    for flags, says in ((["--last", "0"], "--last 0"), (["--out", "no/page.html"], "there is no folder no")):
+    refused = (
+        (["--last", "0"], "--last 0"),
+        (["--out", "/proc/page.html"], "--out /proc/page.html: cannot write there"),
+        (["--out", str(tmp_path)], "is a folder"),
+    )
+    for flags, says in refused:
         with pytest.raises(SystemExit) as stopped:
             run_command(main, [str(tmp_path), *flags])
         assert stopped.value.code == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +62,8 @@ def made(study: Study, agent: str, env: str, seed: int, returns: list[float]) ->
     )
     steps = 100 * np.arange(1, len(returns) + 1)
     np.savez(run.evaluations, timesteps=steps, results=np.array(returns)[:, None])
-    (run.path / "0.monitor.csv").write_text(f"#\nr,l,t\n0,{steps[-1]},0\n")
-    run.final_model.write_bytes(b"")
+    with zipfile.ZipFile(run.final_model, "w") as archive:
+        archive.writestr("data", json.dumps({"num_timesteps": int(steps[-1])}))
 
 
 def test_agents_inherit_what_they_do_not_say(tmp_path: Path) -> None:

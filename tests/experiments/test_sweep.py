@@ -95,6 +95,23 @@ def test_a_dry_run_finds_settings_that_cannot_be_trained(tmp_path: Path, capsys:
     assert not (tmp_path / "logs").exists()
 
 
+def test_an_unknown_environment_leaves_the_others_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(sweep_file(tmp_path, grid={"env": ["Pendulum-v7", "Pendulum-v1"], "sparsity": [0.5]}))
+    mistakes = [run["mistake"] for run in told_of_mistakes([file, "--dry-run"], capsys)]
+    assert "Unknown environment 'Pendulum-v7'" in mistakes[0]
+    assert mistakes[1] is None
+
+
+def test_a_run_whose_episodes_are_longer_than_it_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two environments, no checkpoint, no complete episode: what the final model says counts."""
+    base = {**BASE, "algo": "td3", "n_envs": 2, "eval_freq": -1, "save_freq": -1}
+    file = str(sweep_file(tmp_path, base=base, grid={"env": ["Pendulum-v1"]}))
+    assert [run["done"] for run in told([file], capsys)] == [True]
+    assert len(list((tmp_path / "logs").rglob("0.monitor.csv"))) == 1
+    told([file], capsys)
+    assert len(list((tmp_path / "logs").rglob("0.monitor.csv"))) == 1, "it was not made again"
+
+
 def test_it_runs_once_and_is_plotted_by_what_was_swept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = str(sweep_file(tmp_path, grid={"env": ["Pendulum-v1"], "sparsity": [0.5, 0.8]}))
     assert [run["done"] for run in told([file, "--dry-run"], capsys)] == [False, False]
@@ -164,6 +181,9 @@ def test_the_same_layout_on_a_ray_cluster(tmp_path: Path, capsys: pytest.Capture
         ({"grid": {"resume": ["x"]}}, "Unknown flag of the train command 'resume'"),
         ({"grid": {"env.id": ["x"]}}, "only hyperparams and topology_kwargs have settings within"),
         ({"grid": {"env": ["Pendulum-v7"]}}, "Unknown environment 'Pendulum-v7'"),
+        ({"grid": {"seed": [0, 1, 0]}}, "The sweep has two runs for"),
+        ({"grid": {"seed": [0, "0"]}}, "leave one out of the grid"),
+        ({"grid": {"n_timesteps": ["abc"]}}, "n_timesteps: 'abc' is not a number of environment steps"),
         ({"grid": {"seed": [0]}, "steps": 3}, "Unknown key of a sweep 'steps'"),
         ({"grid": {"seed": [0]}, "base": {"hyperparams": ["a:1"]}}, "base.hyperparams is not a mapping"),
         ({"grid": {"hyperparams.learning_starts.x": [0]}}, "learning_starts has a value in base"),
@@ -180,6 +200,11 @@ def test_what_is_not_understood_is_named(
 )
 def test_bad_flags(flags: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert says in refused([str(sweep_file(tmp_path, grid={"seed": [0]})), *flags], capsys)
+
+
+def test_logs_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused([str(sweep_file(tmp_path, logs="/proc/logs", grid={"seed": [0]}))], capsys)
+    assert "cannot write there" in said
 
 
 def test_the_shipped_sweep_is_understood(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,16 @@ from sparse_agents.callbacks.watched import Log, Watched
 
 
 class Sparsity(Monitor):
-    """``sparsity/…``, ``connections/…``: fraction absent, number present."""
+    """``sparsity/…``, ``connections/…``: fraction absent, number present; in total of all weight matrices of the online
+    networks, output layers that are kept dense among them.
+    """
 
     def record(self, watched: Watched, log: Log) -> None:
         edges = {name: layer.topology.edges for name, layer in watched.layers.items()}
         for name, one in edges.items():
             log.layer(f"sparsity/{name}", 1 - one.density)
             log.layer(f"connections/{name}", one.nnz)
-        nnz = sum(one.nnz for one in edges.values())
-        log.total("sparsity/total", 1 - nnz / sum(one.size for one in edges.values()))
-        log.total("connections/total", nnz)
+        weights = [part.weights() for part in watched.policy.parts()]
+        present, dense = (sum(counts) for counts in zip(*weights, strict=True))
+        log.total("sparsity/total", 1 - present / dense)
+        log.total("connections/total", present)
