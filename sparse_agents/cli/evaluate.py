@@ -10,14 +10,17 @@ from typing import Annotated, Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 from tyro.conf import arg
 
-from sparse_agents.cli.options import OptionalPath, parse
+from sparse_agents.cli.options import OptionalPath, check_seed, parse
 from sparse_agents.cli.saved_agent import AgentArguments, SavedAgent
 from sparse_agents.cli.sequence_job import SequenceJob, arguments_of, settings_of
 from sparse_agents.continual.runner import open_run
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.experiments.documents import counted
 from sparse_agents.runs import evaluate, film, make_env
 
 
@@ -45,6 +48,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse(EvaluateArguments, "evaluate", argv)
     if arguments.n_eval_episodes < 1:
         raise ConfigurationError(f"--n-eval-episodes {arguments.n_eval_episodes}: give at least 1.")
+    check_seed(arguments.seed)
     if settings_of(arguments.agent).is_file():
         _tasks(arguments)
     else:
@@ -59,13 +63,10 @@ def _episodes(arguments: EvaluateArguments) -> None:
     else:
         plain = film(saved.env_id, arguments.seed, arguments.video, episodes)
     model, env = saved.load(plain)
-    with tqdm(total=episodes, unit=" episodes", leave=False, disable=None) as bar:
-
-        def count(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-            bar.update(int(bool(local["done"])))
-
-        returns, lengths = evaluate(model, env, episodes, deterministic=not arguments.stochastic, callback=count)
+    returns, lengths, interrupted = _evaluated(model, env, arguments)
     env.close()
+    if interrupted and not returns:
+        raise KeyboardInterrupt
     result = {
         "model": str(saved.path),
         "env": saved.env_id,
@@ -76,11 +77,36 @@ def _episodes(arguments: EvaluateArguments) -> None:
         "lengths": lengths,
         "videos": [] if arguments.video is None else sorted(map(str, arguments.video.glob("*.mp4"))),
     }
+    _tell(result, arguments)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _evaluated(
+    model: BaseAlgorithm, env: VecEnv, arguments: EvaluateArguments
+) -> tuple[list[float], list[int], bool]:  # fmt: skip
+    """Returns and lengths of episodes, and whether Ctrl-C came before there were enough."""
+    episodes = arguments.n_eval_episodes
+    so_far: dict[str, Any] = {"episode_rewards": [], "episode_lengths": []}
+    with tqdm(total=episodes, unit=" episodes", leave=False, disable=None) as bar:
+
+        def look(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+            so_far.update({name: local[name] for name in so_far})  # lists that the evaluator appends to
+            bar.update(int(bool(local["done"])))
+
+        try:
+            returns, lengths = evaluate(model, env, episodes, not arguments.stochastic, look)
+        except KeyboardInterrupt:
+            return [float(one) for one in so_far["episode_rewards"]], so_far["episode_lengths"], True
+    return returns, lengths, False
+
+
+def _tell(result: Mapping[str, Any], arguments: EvaluateArguments) -> None:
     if arguments.json:
         print(json.dumps(result))
         return
     summary = f"{result['mean_return']:.1f} ± {result['std_return']:.1f}"
-    print(f"{saved.path}: {summary} on {saved.env_id}, {len(returns)} episodes")
+    print(f"{result['model']}: {summary} on {result['env']}, {counted(result['episodes'], 'episode')}")
     if arguments.video is not None:
         print(f"videos in {arguments.video}")
 

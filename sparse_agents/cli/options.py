@@ -6,7 +6,7 @@ import ast
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,7 +19,7 @@ from tyro.conf import arg
 from sparse_agents.algorithms import DSSAC, DSTD3
 from sparse_agents.cli import COMMANDS
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.policies import ALIASES
+from sparse_agents.policies import ALIASES, keywords
 
 _ZOO_NAMES = {"RecurrentPPO": "ppo_lstm", "MaskablePPO": "ppo_mask"}
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
@@ -28,6 +28,9 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     **{_ZOO_NAMES.get(kind.__name__, kind.__name__.lower()): kind for kind in ALIASES},
 }
 """By rl-zoo3's names."""
+
+OWN_FLAGS = ("policy", "env", "seed", "device", "verbose")
+"""Settings of algorithms that are no hyperparameters."""
 
 Arguments = TypeVar("Arguments")
 
@@ -95,6 +98,27 @@ def algorithm(name: str) -> type[BaseAlgorithm]:
     if name not in ALGORITHMS:
         raise unknown("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
+
+
+def check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise ConfigurationError(f"--seed {seed} is not in 0..2**32 - 1.")
+
+
+def check_hyperparameters(name: str, given: Mapping[str, Any]) -> None:
+    """That an algorithm takes these, as far as its signature says: names, and numbers where they are words.
+
+    Raises:
+        ConfigurationError: naming the first that it does not take.
+    """
+    takes = keywords(algorithm(name))
+    for word, value in given.items():
+        if word not in takes:
+            raise unknown(f"setting of {name}", word, [one for one in takes if one not in OWN_FLAGS])
+        if isinstance(takes[word], int | float) and isinstance(value, str):
+            raise ConfigurationError(f"--hyperparams {word}:{value} is not a number, such as {takes[word]}.")
+    if isinstance(given.get("batch_size"), int) and given["batch_size"] < 1:
+        raise ConfigurationError(f"--hyperparams batch_size:{given['batch_size']}: at least 1.")
 
 
 def set_threads(count: int) -> None:

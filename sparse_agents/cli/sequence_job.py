@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,15 +12,25 @@ from typing import Annotated, Any
 import yaml
 from tyro.conf import arg
 
-from sparse_agents.cli.options import Literal, OptionalInt, OptionalInts, OptionalPath, OptionalStr, algorithm
+from sparse_agents.cli.options import (
+    Literal,
+    OptionalInt,
+    OptionalInts,
+    OptionalPath,
+    OptionalStr,
+    algorithm,
+    check_hyperparameters,
+    check_seed,
+)
 from sparse_agents.continual.agents.learner import AgentLearner, AgentTraining
-from sparse_agents.continual.agents.sequences import environment_sequence
+from sparse_agents.continual.agents.sequences import environment_sequence, names_environments
 from sparse_agents.continual.learner import Learner
 from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.methods import find_method, make_method
 from sparse_agents.continual.supervised.learner import Classifier, Training
 from sparse_agents.continual.supervised.sequences import SEQUENCES, classification_sequence
-from sparse_agents.errors import CheckpointError, ConfigurationError
+from sparse_agents.envs.tasks import SEQUENCES as ENVIRONMENTS
+from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 from sparse_agents.runs import atomic_file, read_yaml
 
 
@@ -119,11 +130,12 @@ class SequenceJob:
             ConfigurationError: for what is not known, or does not go together.
         """
         kind = find_method(arguments.method)
-        if arguments.seed < 0:
-            raise ConfigurationError(f"--seed {arguments.seed}: at least 0.")
+        check_seed(arguments.seed)
         for units in arguments.hidden or ():
             at_least_one("hidden", units, 1)
         images = arguments.sequence in SEQUENCES
+        if not images and not names_environments(arguments.sequence):
+            raise unknown("sequence", arguments.sequence, (*SEQUENCES, *ENVIRONMENTS))
         name = arguments.method if images else f"{arguments.algo}-{arguments.method}"
         name += f"+{arguments.companion}" if arguments.companion else ""
         where = _folder_name(arguments.sequence), name, f"seed_{arguments.seed}"
@@ -156,6 +168,8 @@ _Found = tuple[int, Callable[[Mapping[str, Any] | None], Learner]]
 
 
 def _images(arguments: TrainSequenceArguments, steps: int, folder: Path, own_heads: bool) -> _Found:
+    if not 0 < arguments.learning_rate < math.inf:
+        raise ConfigurationError(f"--learning-rate {arguments.learning_rate}: a number above 0.")
     sequence = classification_sequence(arguments.sequence, arguments.data_dir)
     training = Training(
         hidden=(400, 400) if arguments.hidden is None else arguments.hidden,
@@ -173,6 +187,7 @@ def _agents(arguments: TrainSequenceArguments, steps: int, folder: Path, own_hea
     given = hyperparams.pop("policy_kwargs", {})
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"--hyperparams policy_kwargs:{given}: a dictionary.")
+    check_hyperparameters(arguments.algo, hyperparams)
     for name, mend in (("sparsity", "--sparsity says it"), ("topology", "the method decides what changes")):
         if name in given:
             raise ConfigurationError(f"--hyperparams policy_kwargs has {name}: {mend}.")

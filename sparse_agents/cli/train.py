@@ -23,12 +23,15 @@ from tyro.conf import arg
 from sparse_agents.algorithms import NOT_YET, end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.cli.options import (
+    OWN_FLAGS,
     Literal,
     OptionalFloat,
     OptionalInt,
     OptionalPath,
     OptionalStr,
     algorithm,
+    check_hyperparameters,
+    check_seed,
     import_packages,
     parse,
     set_threads,
@@ -123,7 +126,6 @@ class TrainArguments:
 
 _RESUMED = ("n_timesteps", "device", "num_threads", "progress", "verbose")
 _NOT_SAVED = ("resume", "progress")
-_OWN_FLAGS = ("policy", "env", "seed", "device", "verbose")
 _TUPLES = ("hyperparams", "topology_kwargs", "gym_packages")
 
 
@@ -194,8 +196,7 @@ def _environments(arguments: TrainArguments, folder: RunFolder | None = None, ke
 
 
 def _check(arguments: TrainArguments) -> None:
-    if not 0 <= arguments.seed < 2**32:
-        raise ConfigurationError(f"--seed {arguments.seed} is not in 0..2**32 - 1.")
+    check_seed(arguments.seed)
     for name in ("n_timesteps", "n_envs", "eval_episodes"):
         if getattr(arguments, name) < 1:
             raise ConfigurationError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give at least 1.")
@@ -252,7 +253,7 @@ def _saved(arguments: TrainArguments) -> dict[str, Any]:
 def _settings(arguments: TrainArguments) -> dict[str, Any]:
     """Keyword arguments of the algorithm."""
     settings = Literal.parse_all(arguments.hyperparams, "--hyperparams")
-    for name in (name for name in _OWN_FLAGS if name in settings):
+    for name in (name for name in OWN_FLAGS if name in settings):
         raise ConfigurationError(f"--hyperparams {name}:{settings[name]}: this has a flag of its own, --{name}.")
     timing = {"update_interval": arguments.update_interval, "drop_fraction": arguments.drop_fraction}
     topology_kwargs = {k: v for k, v in timing.items() if v is not None}
@@ -301,12 +302,13 @@ def _new_agent(
     env = normalization.training(_environments(arguments))
     check_masks(kind, env)
     given = with_action_noise(given, env.action_space)
+    check_hyperparameters(arguments.algo, given)
     try:
         model: BaseAlgorithm = kind(env=env, seed=arguments.seed, verbose=0, device=device, **given)
         return model
     except ConfigurationError:
         raise
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise ConfigurationError(f"{arguments.algo} cannot be built with these settings: {error}") from error
 
 

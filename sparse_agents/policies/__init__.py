@@ -11,6 +11,7 @@ from sparse_agents.policies.base import TOPOLOGY_DEFAULTS, SparsePolicyMixin
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.registry import ALIASES, CLASSES, LAYOUTS, register_aliases
 from sparse_agents.policies.simba import SimBaExtractor
+from sparse_agents.policies.spelling import keywords
 
 
 def __getattr__(name: str) -> Any:
@@ -36,6 +37,7 @@ __all__ = [
     "SparsePolicyMixin",
     "attributes_of",
     "densify",
+    "keywords",
     "register_aliases",
     "sparsify_agent",
 ]

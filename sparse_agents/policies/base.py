@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -45,6 +44,7 @@ from sparse_agents.nn import (
 from sparse_agents.policies.decay import decay_sparse_networks
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
+from sparse_agents.policies.spelling import check_spelling, keywords
 from sparse_agents.rules import TopologyRule, overlay
 from sparse_agents.topology import Budget, Distribution, Topology, allocate
 
@@ -141,7 +141,8 @@ class SparsePolicyMixin:
                 raise ConfigurationError(f"{name}={choice!r} is neither True nor False.")
         if not isinstance(topology_kwargs or {}, Mapping):
             raise ConfigurationError(f"topology_kwargs={topology_kwargs!r} is not a dictionary.")
-        _check_spelling(dense, self.dense_class())
+        _, *ours, _ = inspect.signature(SparsePolicyMixin._split).parameters
+        check_spelling(dense, ours, keywords(self.dense_class()))
         sparse = {
             "sparsity": sparsity,
             "topology": topology or ("static" if self.bypasses_optimizer else "set"),
@@ -387,13 +388,3 @@ def _defaults(recipe: Mapping[str, Any], rule: TopologyRule, kind: type[Topology
     """Of the schedule."""
     end = {"end": RAMP_END} if rule.ramps else {}
     return overlay({**TOPOLOGY_DEFAULTS, **end, **recipe}, kind.reinforcement)
-
-
-def _check_spelling(given: Mapping[str, Any], dense: type) -> None:
-    """An option that the dense policy does not take is one of ours, misspelt, or nobody's."""
-    ours = inspect.signature(SparsePolicyMixin._split).parameters
-    makers = [vars(kind)["__init__"] for kind in dense.__mro__[:-1] if "__init__" in vars(kind)]
-    known = {name for maker in makers for name in inspect.signature(maker).parameters}
-    for name in given:
-        if name not in known and difflib.get_close_matches(name, ours):
-            raise unknown("option", name, list(ours)[1:-1])

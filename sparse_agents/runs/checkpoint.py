@@ -133,7 +133,9 @@ def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None, force
             warnings.filterwarnings("ignore", r"`n_steps=\d+` is ignored .*NStepReplayBuffer")
             return algorithm.load(path, env=env, device="cpu", force_reset=force_reset)
     except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not load as {algorithm.__name__}: {error}") from error
+        raise CheckpointError(
+            f"{path} does not load as {algorithm.__name__}. Was it trained by another algorithm? ({error})"
+        ) from error
 
 
 def _all(folder: Path) -> list[Path]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from test_train_sequence import AGENT, IMAGES
 
+from sparse_agents import DSTD3
 from sparse_agents.cli import run_command
 from sparse_agents.cli.evaluate import main
 from sparse_agents.cli.train_sequence import main as train_sequence
@@ -110,3 +113,27 @@ def test_what_does_not_draw_itself_is_named(tmp_path: Path) -> None:
     done = evaluated(tmp_path, "blind", "Blind-v0")
     assert done.returncode == 2
     assert "error: Blind-v0 does not draw itself" in done.stderr
+
+
+def test_ctrl_c_tells_of_the_episodes_that_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = DSTD3(env="Pendulum-v1", buffer_size=9, policy_kwargs={"sparsity": 0.5})
+    model.save(tmp_path / "agent")
+    steps = itertools.count(1)
+
+    def predict(*arguments: Any, **given: Any) -> Any:
+        if next(steps) > 2 * 200 + 50:  # in the third episode
+            raise KeyboardInterrupt
+        return untouched(*arguments, **given)
+
+    untouched = DSTD3.predict
+    monkeypatch.setattr(DSTD3, "predict", predict)
+    with pytest.raises(SystemExit) as stopped:
+        run_command(
+            main, [str(tmp_path / "agent.zip"), "--algo", "ds_td3", "--env", "Pendulum-v1", "-n", "5", "--json"]
+        )
+    assert stopped.value.code == 130
+    told = json.loads(capsys.readouterr().out)
+    assert (told["episodes"], told["lengths"]) == (2, [200, 200])
+    assert told["mean_return"] == pytest.approx(np.mean(told["returns"]))

@@ -82,7 +82,7 @@ def test_a_run_is_not_overwritten_and_keeps_its_settings(tmp_path: Path, capsys:
         (["--method", "packnet", "--options", "retrain_steps:1.5"], "is int | None, not 1.5"),
         (["--method", "packnet", "--options", "retrain_steps:-3"], "retrain_steps=-3: at least 0"),
         (["--method", "ewc", "--options", "strength:-1"], "strength=-1: at least 0"),
-        (["--seed", "-1"], "--seed -1: at least 0"),
+        (["--seed", "-1"], "--seed -1 is not in"),
         (["--sequence", "pendulum-gravity", "--hyperparams", "policy_kwargs:5"], "policy_kwargs:5: a dictionary"),
         (["--sequence", "pendulum-gravity", "--hyperparams", "policy_kwargs:{'sparsity':0.5}"], "--sparsity says it"),
         (["--steps-per-task", "0"], "--steps-per-task 0"),

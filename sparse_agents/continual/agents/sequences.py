@@ -10,6 +10,13 @@ from sparse_agents.envs.tasks import SEQUENCES
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.runs import check_environment, read_yaml
 
+YAML = (".yml", ".yaml")
+
+
+def names_environments(name: str) -> bool:
+    """Whether this looks like what :func:`environment_sequence` takes."""
+    return name in SEQUENCES or name in gym.registry or "," in name or Path(name).suffix in YAML
+
 
 def environment_sequence(name: str) -> tuple[str, ...]:
     """Ids of environments.
@@ -22,7 +29,7 @@ def environment_sequence(name: str) -> tuple[str, ...]:
     """
     if name in SEQUENCES:
         return tuple(SEQUENCES[name])
-    if Path(name).suffix in (".yml", ".yaml"):
+    if Path(name).suffix in YAML:
         envs = _read(Path(name))
     elif "," in name:
         envs = tuple(part.strip() for part in name.split(","))
