@@ -6,15 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tyro.conf import Positional
 
+from sparse_agents.benchmark import Record
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import CheckpointError, ConfigurationError
-from sparse_agents.experiments.figures import pyplot, save
-from sparse_agents.runs import output_file
+from sparse_agents.experiments.figures import figure_file, pyplot, save
 
 
 @dataclass(frozen=True)
@@ -29,30 +28,30 @@ class PlotArguments:
     """Cases to draw, one panel each."""
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[Record]:
     try:
-        records = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not a file of benchmark records: {error}") from error
-    return [r for r in records if r["threads"] == 1 and r["batch"] == 256]
+        records = [Record(**record) for record in json.loads(path.read_text())]
+    except (OSError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold the records of `benchmark kernels`: {error}") from error
+    return [record for record in records if record.threads == 1 and record.batch == 256]
 
 
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(PlotArguments, "plot_benchmark", argv)
-    output_file(arguments.out, "--out")
+    figure_file(arguments.out, "--out")
     plt = pyplot()
     records = _read(arguments.records)
     figure, axes = plt.subplots(
         1, len(arguments.cases), figsize=(5 * len(arguments.cases), 3.6), sharey=True, squeeze=False
     )
     for axis, case in zip(axes[0], arguments.cases, strict=True):
-        chosen = [r for r in records if r["case"] == case]
+        chosen = [r for r in records if r.case == case]
         if not chosen:
             raise ConfigurationError(f"{arguments.records} holds no case {case!r}.")
         others = iter(("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray"))
-        for contender in dict.fromkeys(r["contender"] for r in chosen):
-            points = sorted((r["sparsity"], r["ratio"]) for r in chosen if r["contender"] == contender)
+        for contender in dict.fromkeys(r.contender for r in chosen):
+            points = sorted((r.sparsity, r.ratio) for r in chosen if r.contender == contender)
             ours = contender == "sparse_agents"
             axis.plot(
                 range(len(points)), [ratio for _, ratio in points], "o-", label=contender,

@@ -16,8 +16,7 @@ from tqdm import tqdm
 from sparse_agents.benchmark.roofline import Ceiling, Point, ceilings, points
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
-from sparse_agents.experiments.figures import pyplot, save
-from sparse_agents.runs import output_file
+from sparse_agents.experiments.figures import figure_file, pyplot, save
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Arguments:
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(Arguments, "roofline", argv)
-    output_file(arguments.out, "--out")
+    figure_file(arguments.out, "--out")
     torch.set_num_threads(1)
     limits = list(tqdm(ceilings(), "ceilings", leave=False, disable=None))
     found = list(tqdm(points(), "networks", leave=False, disable=None))

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.runs import output_file
+
+FORMATS = (".svg", ".png", ".pdf")
 
 
 def pyplot() -> Any:
@@ -19,6 +22,17 @@ def pyplot() -> Any:
     from matplotlib import pyplot as plt
 
     return plt
+
+
+def figure_file(path: Path, flag: str) -> Path:
+    """Where a figure is to be written.
+
+    Raises:
+        ConfigurationError: where it cannot be, or is in no format there is.
+    """
+    if path.suffix not in FORMATS:
+        raise ConfigurationError(f"{flag} {path}: a figure ends in {', '.join(FORMATS)}.")
+    return output_file(path, flag)
 
 
 def save(figure: Any, *paths: Path) -> None:

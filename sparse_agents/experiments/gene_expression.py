@@ -83,8 +83,9 @@ def read_csv(path: Path, seed: int = 0) -> GeneExpression:
     x, y = torch.from_numpy(values.copy()), torch.from_numpy(codes.astype("int64"))
     if not bool(torch.isfinite(x).all()) or bool((y < 0).any()):
         raise ConfigurationError(f"{path} has missing or infinite values.")
-    if len(x) < 3 or int(y.max()) < 1 or x.shape[1] < 1:
+    classes = len(y.unique())
+    if len(x) < 3 or classes < 2 or x.shape[1] < 1:
         raise ConfigurationError(
-            f"{path} has {len(x)} samples of {x.shape[1]} genes and {int(y.max()) + 1} classes: too few to learn from."
+            f"{path} has {len(x)} samples of {x.shape[1]} genes and {classes} classes: too few to learn from."
         )
     return GeneExpression.split(x, y, seed)
