@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
     if command not in ("train", "enjoy"):
         raise unknown("command", command, ("train", "enjoy"))
     register()
-    sys.argv = [sys.argv[0], *rest]
+    sys.argv = [f"{sys.argv[0]} {command}", *rest]  # for the usage that rl-zoo3 prints
     if command == "enjoy":
         from rl_zoo3.enjoy import enjoy
 

@@ -24,7 +24,7 @@ class ExportArguments(AgentArguments):
     are normalised within onnx and c files as they were in training."""
 
     format: str = "onnx"
-    """onnx: for onnxruntime and its like. c: one C99 file and its header, without dependencies. dense-sb3: a zip that
+    """onnx: for onnxruntime and its like. c: C99 source and its header, without dependencies. dense-sb3: a zip that
     Stable-Baselines3 loads alone. safetensors: parameters and connections."""
     out: Path = Path("exported")
     """Folder to write into."""

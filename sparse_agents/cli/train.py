@@ -386,7 +386,7 @@ def _report(model: BaseAlgorithm, folder: RunFolder, arguments: TrainArguments, 
         assert isinstance(model, OffPolicyAlgorithm)
         table.add_row("gradient step", _speed(model, arguments))
     table.add_row("run folder", str(folder.path))
-    table.add_row("TensorBoard", f"tensorboard --logdir {arguments.log_folder}")
+    table.add_row("TensorBoard", f"tensorboard --logdir {folder.path.parent.parent}")
     Console().print(table)
 
 

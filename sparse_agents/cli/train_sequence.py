@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         run.run()
     console.print(capacity_table(run.method.capacity()))
     console.print(_table(job.folder))
-    print(f"run folder {job.folder}\nTensorBoard: tensorboard --logdir {arguments.log_folder}")
+    print(f"run folder {job.folder}\nTensorBoard: tensorboard --logdir {job.folder.parents[2]}")
 
 
 def _table(folder: Path) -> Table:

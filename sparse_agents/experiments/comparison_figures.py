@@ -35,7 +35,7 @@ def draw_learning_curves(labels: Mapping[str, Sequence[CollectedRun]], path: Pat
                 panels.setdefault(env, {})[label] = Curves.of(histories, int(histories[0].timesteps[-1]))
     single = all(len(curve.returns) == 1 for curves in panels.values() for curve in curves.values())
     over = "1 seed; faint: its evaluations" if single else "mean over seeds; shaded: 95% bootstrap intervals"
-    title = f"mean of {WINDOW} evaluations up to each point, {over}"
+    title = f"mean of {WINDOW} evaluations up to each point\n{over}"
     draw(panels, title, *_both(path), colors=colors_of([*labels]))
 
 

@@ -206,7 +206,9 @@ def _draw_layer(layer: SparseLayer, reads_observations: bool) -> str:
     drawn = np.ma.masked_array(connectivity(edges, weight).sqrt().numpy(), absent.numpy())
     colors = pyplot().get_cmap("magma").with_extremes(bad="lightgrey")
     rows, columns = edges.shape
-    axes[0].imshow(drawn, colors, aspect="auto", interpolation="nearest", extent=(0, columns, rows, 0))
+    axes[0].imshow(
+        drawn, colors, aspect="auto", interpolation="nearest", extent=(-0.5, columns - 0.5, rows - 0.5, -0.5)
+    )
     axes[0].set_title("magnitude of weights, brighter is larger; grey: absent", fontsize=8)
     axes[0].set_xlabel("input", fontsize=7)
     axes[0].set_ylabel("unit", fontsize=7)
@@ -220,7 +222,7 @@ def _draw_layer(layer: SparseLayer, reads_observations: bool) -> str:
     axes[1].set_ylabel("density of units", fontsize=7)
     axes[1].legend(frameon=False, fontsize=7)
     strength = input_strength(edges, weight).numpy()
-    title = "strength of observations, then actions" if reads_observations else "strength of inputs"
+    title = "strength of observations (of critics: and actions)" if reads_observations else "strength of inputs"
     axes[2].set_xlabel("input" if len(strength) <= INPUTS_SHOWN else "inputs, strongest first", fontsize=7)
     axes[2].set_ylabel("sum of magnitudes", fontsize=7)
     if len(strength) <= INPUTS_SHOWN:
@@ -230,6 +232,8 @@ def _draw_layer(layer: SparseLayer, reads_observations: bool) -> str:
     axes[2].set_title(title, fontsize=8)
     for axis in axes:
         axis.tick_params(labelsize=6)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].yaxis.get_major_locator().set_params(integer=True)
     figure.tight_layout()
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
