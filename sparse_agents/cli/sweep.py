@@ -11,7 +11,8 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from sparse_agents.cli.options import OptionalInt, OptionalStr, parse
-from sparse_agents.cli.train import TrainArguments, check
+from sparse_agents.cli.train import check
+from sparse_agents.cli.train_arguments import TrainArguments
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.commands import Engine, TrainCommand, run_commands
 from sparse_agents.experiments.ray_engine import ray_engine
