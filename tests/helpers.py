@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 MODULES = {"relu": nn.ReLU, "tanh": nn.Tanh}
+NORM = "layer_norm_"
 
 
 def as_array(tensor: Tensor) -> Array:
@@ -49,6 +50,14 @@ def random_graph(rows: int, cols: int, density: float, seed: int = 0) -> Edges:
     return Edges.from_mask(random_mask(rows, cols, density, seed))
 
 
+def layer_norm_jacobian(sums: Array) -> Array:
+    """Of what is normalised by the sums of one sample, ``[features, features]``, in full."""
+    n, centred = len(sums), sums - sums.mean()
+    deviation = np.sqrt(sums.var() + 1e-5)
+    by_centred = np.eye(n) / deviation - np.outer(centred, centred) / (n * deviation**3)
+    return np.asarray(by_centred @ (np.eye(n) - 1 / n))
+
+
 @dataclass
 class DenseChain:
     """The same layers as full matrices, zeros stored."""
@@ -60,10 +69,17 @@ class DenseChain:
     def forward(self, x: Array) -> list[Array]:
         """The input and every layer's output."""
         values = [x]
-        for weight, bias, activation in zip(self.weights, self.biases, self.activations, strict=True):
-            z = values[-1] @ weight.T + (0 if bias is None else bias)
-            values.append({"identity": z, "relu": np.where(z < 0, 0, z), "tanh": np.tanh(z)}[activation])
+        for layer, activation in enumerate(self.activations):
+            z = self._sums(layer, values[-1])
+            if activation.startswith(NORM):
+                z = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5)
+            function = activation.removeprefix(NORM)
+            values.append({"identity": z, "relu": np.where(z < 0, 0, z), "tanh": np.tanh(z)}[function])
         return values
+
+    def _sums(self, layer: int, x: Array) -> Array:
+        bias = self.biases[layer]
+        return np.asarray(x @ self.weights[layer].T + (0 if bias is None else bias))
 
     def backward(
         self, values: Sequence[Array], grad: Array, patterns: Sequence[Array] | None = None
@@ -76,10 +92,14 @@ class DenseChain:
         on = values if patterns is None else patterns
         grad_weights, grad_biases = [], []
         for layer in reversed(range(len(self.weights))):
-            if self.activations[layer] == "relu":
+            function = self.activations[layer].removeprefix(NORM)
+            if function == "relu":
                 grad = np.where(on[layer + 1] > 0, grad, 0)
-            elif self.activations[layer] == "tanh":
+            elif function == "tanh":
                 grad = grad * (1 - values[layer + 1] ** 2)
+            if function != self.activations[layer]:
+                jacobians = map(layer_norm_jacobian, self._sums(layer, values[layer]))
+                grad = np.array([one @ jacobian for one, jacobian in zip(grad, jacobians, strict=True)])
             grad_weights.insert(0, grad.T @ values[layer])
             grad_biases.insert(0, grad.sum(0))
             grad = grad @ self.weights[layer]
@@ -107,8 +127,10 @@ def sparse_network(
     modules: list[nn.Module] = []
     for depth, (cols, rows, activation) in enumerate(zip(widths[:-1], widths[1:], activations, strict=True)):
         modules.append(sparse_layer(rows, cols, density, bias=bias, dtype=dtype, seed=seed + depth))
-        if activation != "identity":
-            modules.append(MODULES[activation]())
+        if activation.startswith(NORM):
+            modules.append(nn.LayerNorm(rows, elementwise_affine=False))
+        if activation.removeprefix(NORM) != "identity":
+            modules.append(MODULES[activation.removeprefix(NORM)]())
     return SparseSequential(*modules)
 
 

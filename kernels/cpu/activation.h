@@ -63,7 +63,7 @@ struct Tanh {
 
 // Calls f with the activation's type, so that the switch is outside every loop.
 template <class F> inline void with_activation(int32_t activation, F &&f) {
-  switch (activation) {
+  switch (activation & ~SA_LAYER_NORM) {
   case SA_RELU: return f(Relu{});
   case SA_TANH: return f(Tanh{});
   default: return f(Identity{});

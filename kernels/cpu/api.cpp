@@ -199,6 +199,11 @@ sa_status sa_network_create(const sa_layer *layers, int32_t count, int32_t dtype
       connections += layer.nnz;
       if (layers[l].rows > tallest) tallest = layers[l].rows;
     }
+    for (Layer &layer : network->layers) {
+      if (!(layer.edges.activation & SA_LAYER_NORM)) continue;
+      layer.norm_offset = features;
+      features += layer.edges.rows + 1;
+    }
     network->plan = {count, dtype, features, tallest, connections, network->layers.data()};
     *out = network;
     return SA_OK;

@@ -76,6 +76,13 @@ template <class T> struct Descent {
   const Tasks &tasks;
   const T *csc_weight;
 
+  // From the gradient of what layer l's activation was applied to, to that of its sums.
+  template <int V> void through_norm(int32_t l, const Tile<T> &tile, const T *base, T *gradient) const {
+    const Layer &layer = plan.layers[l];
+    if (layer.norm_offset)
+      normalised_gradient<T, V>(layer.edges.rows, base + layer.norm_offset * tile.width, gradient);
+  }
+
   template <int V>
   void layer(int32_t l, const T *in, const T *grad_out, T *grad_in, T *partial) const {
     const Layer &layer = plan.layers[l];
@@ -104,16 +111,18 @@ template <class T> struct Descent {
   // the output is there, and changed to that of the sums before its activation. partial: the tile's group's sums.
   template <class Gradient> void run(const Tile<T> &tile, const T *base, const Gradient &gradient, T *partial) const {
     const Layer &top = plan.layers[plan.count - 1];
-    if (top.edges.activation != SA_IDENTITY)
+    if ((top.edges.activation & ~SA_LAYER_NORM) != SA_IDENTITY)
       with_activation(top.edges.activation, [&](auto activation) {
         Vec<T> *g = vectors(gradient(plan.count));
         const Vec<T> *y = vectors(base + top.output_offset * tile.width);
         for (int64_t v = 0; v < top.edges.rows * tile.vectors; v++) g[v] = activation.template derivative<T>(g[v], y[v]);
       });
     with_width(tile.vectors, [&](auto width) {
-      for (int32_t l = plan.count - 1; l >= tasks.lowest; l--)
-        layer<decltype(width)::value>(l, base + plan.layers[l].input_offset * tile.width, gradient(l + 1), gradient(l),
-                                      partial);
+      constexpr int V = decltype(width)::value;
+      for (int32_t l = plan.count - 1; l >= tasks.lowest; l--) {
+        through_norm<V>(l, tile, base, gradient(l + 1));
+        layer<V>(l, base + plan.layers[l].input_offset * tile.width, gradient(l + 1), gradient(l), partial);
+      }
     });
   }
 };

@@ -4,6 +4,7 @@
 #pragma once
 #include "arena.h"
 #include "layer.h"
+#include "norm.h"
 #include "subnormals.h"
 #include "transpose.h"
 
@@ -60,10 +61,16 @@ inline int32_t useful_threads(const Plan &plan, int64_t batch, int64_t tiles, in
   return worth_threads(plan, batch) ? int32_t(min64(threads, tiles)) : 1;
 }
 
+// normalised: where the layer's normalised sums belong, if it has any.
 template <class T, int V>
-void layer_forward(const Layer &layer, const T *weight, const T *bias, const T *in, T *out) {
+void layer_forward(const Layer &layer, const T *weight, const T *bias, const T *in, T *normalised, T *out) {
   const auto start = [bias](int32_t i) { return bias ? broadcast(bias[i]) : Vec<T>{}; };
   with_activation(layer.edges.activation, [&](auto activation) {
+    if (layer.norm_offset) {
+      gather<T, V>(0, layer.edges.rows, layer.by_row, layer.edges.col, weight, in, normalised, start,
+                   [](Vec<T> y, int32_t, int) { return y; });
+      return normalise<T, V>(layer.edges.rows, normalised, out, activation);
+    }
     gather<T, V>(0, layer.edges.rows, layer.by_row, layer.edges.col, weight, in, out, start,
                  [activation](Vec<T> y, int32_t, int) { return activation.template apply<T>(y); });
   });
@@ -80,7 +87,8 @@ void tile_forward(const Plan &plan, const Tile<T> &tile, const T *x, const void 
       const Layer &layer = plan.layers[l];
       layer_forward<T, decltype(width)::value>(
           layer, static_cast<const T *>(weight[l]), static_cast<const T *>(bias[l]),
-          base + layer.input_offset * tile.width, base + layer.output_offset * tile.width);
+          base + layer.input_offset * tile.width, base + layer.norm_offset * tile.width,
+          base + layer.output_offset * tile.width);
     }
   });
 }
@@ -105,6 +113,7 @@ sa_status forward_one(const Plan &plan, const T *x, const void *const *weight,
       for (int32_t k = edges.row_ptr[i]; k < end; k++) total += w[k] * in[edges.col[k]];
       out[i] = b ? total + b[i] : total;
     }
+    if (plan.layers[l].norm_offset) normalise_one(edges.rows, out);
     with_activation(edges.activation, [&](auto activation) {
       for (int32_t i = 0; i < edges.rows; i += kLanes<T>) {
         const size_t bytes = size_t(min64(kLanes<T>, edges.rows - i)) * sizeof(T);

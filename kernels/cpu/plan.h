@@ -29,13 +29,14 @@ struct Layer {
   int64_t nnz;
   int64_t input_offset;  // features before this layer's input in a tile
   int64_t output_offset; // features before its output
+  int64_t norm_offset;   // features before its normalised sums; 0 where it has none
   Blocks by_row, by_col;
 };
 
 struct Plan {
   int32_t count;
   int32_t dtype;
-  int64_t features;     // of all layers and the input: the height of a tile
+  int64_t features;     // of all layers and the input, and of what norms keep: the height of a tile
   int64_t max_features; // the tallest layer
   int64_t connections;
   const Layer *layers;

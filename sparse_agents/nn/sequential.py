@@ -7,22 +7,40 @@ from typing import Any
 from torch import Tensor, nn
 
 from sparse_agents.nn.linear import SparseLinear
-from sparse_agents.ops import MAX_LAYERS, Chain, apply_chain
+from sparse_agents.ops import MAX_LAYERS, NORMALISED, Chain, apply_chain
+from sparse_agents.ops.activation import EPSILON
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Identity: "identity"}
 MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
+def _normalises(module: nn.Module, features: int) -> bool:
+    """Whether it is a LayerNorm over so many features that has no gain and no bias."""
+    return (
+        type(module) is nn.LayerNorm
+        and not module.elementwise_affine
+        and module.normalized_shape == (features,)
+        and module.eps == EPSILON
+    )
+
+
 class Stretch:
-    """Linear layers, each with the activation that follows it: one native call."""
+    """Linear layers, each with the LayerNorm and the activation that follow it: one native call."""
 
     def __init__(self) -> None:
         self.layers: list[SparseLinear | nn.Linear] = []
         self.activations: list[str] = []
+        self.modules: list[nn.Module] = []
         self._chain: Chain | None = None
 
     def take(self, child: nn.Module) -> bool:
-        """Append a linear layer, or the activation of the last one; False where ``child`` is neither."""
+        """Append a linear layer, or what follows the last one; False where ``child`` is neither."""
+        taken = self._take(child)
+        if taken:
+            self.modules.append(child)
+        return taken
+
+    def _take(self, child: nn.Module) -> bool:
         # Exactly these: a subclass may compute something else.
         if isinstance(child, SparseLinear | nn.Linear) and type(child) in (SparseLinear, nn.Linear):
             if len(self.layers) == MAX_LAYERS:
@@ -30,8 +48,15 @@ class Stretch:
             self.layers.append(child)
             self.activations.append("identity")
             return True
-        if type(child) in _ACTIVATIONS and self.activations and self.activations[-1] == "identity":
-            self.activations[-1] = _ACTIVATIONS[type(child)]
+        if not self.layers:
+            return False
+        before = self.activations[-1]
+        if before == "identity" and _normalises(child, self.layers[-1].out_features):
+            self.activations[-1] = NORMALISED["identity"]
+            return True
+        if before in ("identity", NORMALISED["identity"]) and type(child) in _ACTIVATIONS:
+            name = _ACTIVATIONS[type(child)]
+            self.activations[-1] = name if before == "identity" else NORMALISED[name]
             return True
         return False
 
@@ -109,11 +134,7 @@ class SparseSequential(nn.Sequential):
     def _unless_dense(part: Any) -> Any:
         """A stretch without a sparse layer gains nothing here; torch's dense layers run it."""
         if isinstance(part, Stretch) and not any(isinstance(layer, SparseLinear) for layer in part.layers):
-            names = {name: kind for kind, name in _ACTIVATIONS.items()}
-            modules: list[nn.Module] = []
-            for layer, activation in zip(part.layers, part.activations, strict=True):
-                modules += [layer, names[activation]()]
-            return nn.Sequential(*modules)
+            return nn.Sequential(*part.modules)
         return part
 
     def forget_stretches(self) -> None:

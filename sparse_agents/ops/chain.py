@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops import reference
+from sparse_agents.ops.activation import ACTIVATIONS
 from sparse_agents.ops.cuda import CudaNetwork, launcher_for
 from sparse_agents.ops.library import library
-from sparse_agents.ops.native import ACTIVATIONS, DTYPES, NativeNetwork
+from sparse_agents.ops.native import DTYPES, NativeNetwork
 from sparse_agents.ops.probe import GradientProbe, Pair
 from sparse_agents.topology import Edges, Topology, full_edges
 
@@ -19,15 +20,6 @@ STALE_GRAPH = (
     "The topology changed between this forward and its backward. Finish the backward before the optimizer step that "
     "rewires, or run the forward again."
 )
-_REFERENCE_ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
-# Gradient times derivative, as a function of the activated value.
-_REFERENCE_DERIVATIVES = {
-    "identity": lambda g, y: g,
-    "relu": lambda g, y: g.masked_fill(y <= 0, 0.0),
-    "tanh": lambda g, y: g * (1 - y * y),
-}
-assert _REFERENCE_ACTIVATIONS.keys() == ACTIVATIONS.keys()
-
 
 Network = NativeNetwork | CudaNetwork
 
@@ -38,7 +30,7 @@ class Chain:
     Args:
         topologies: one per layer; None for a dense ``nn.Linear``, which is a layer with every edge.
         shapes: ``(out_features, in_features)`` per layer.
-        activations: ``"identity"``, ``"relu"`` or ``"tanh"`` after each layer.
+        activations: names of :data:`ACTIVATIONS`, what follows each layer.
         probes: one per layer, None for a dense layer.
     """
 
@@ -88,7 +80,8 @@ class Chain:
     def _new_native(self, x: Tensor) -> Network | None:
         if x.is_cpu and x.dtype in DTYPES and library() is not None:
             return NativeNetwork(self.edges, self.activations, x.dtype)
-        if x.is_cuda and x.dtype == torch.float32 and (launcher := launcher_for(x.device)) is not None:
+        norms = any(ACTIVATIONS[activation].norm for activation in self.activations)
+        if x.is_cuda and x.dtype == torch.float32 and not norms and (launcher := launcher_for(x.device)) is not None:
             return CudaNetwork(self.edges, self.activations, launcher)
         return None
 
@@ -176,9 +169,9 @@ def _reference_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases:
         if bias is not None:
             h = h + bias.unsqueeze(1)
         if probe is not None and probe.armed and h.requires_grad:
-            y = _REFERENCE_ACTIVATIONS[chain.activations[i]](h.detach())
+            y = ACTIVATIONS[chain.activations[i]](h.detach())
             h.register_hook(_recorder(probe, weights[i], below.detach(), y))
-        h = _REFERENCE_ACTIVATIONS[chain.activations[i]](h)
+        h = ACTIVATIONS[chain.activations[i]](h)
     if h.requires_grad:
         h.register_hook(lambda grad: chain.require_current())
     return h.t()
@@ -218,16 +211,17 @@ def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list
     edges, activations = ctx.held[0].edges, ctx.held[0].activations
     layers = len(edges)
     weights = [parameter.reshape(-1) for parameter in parameters[:layers]]
-    values = [x.t()]
+    values, sums = [x.t()], []
     for i in range(layers):
         z = reference.matmul(edges[i], weights[i], values[-1])
         bias = parameters[layers + i]
-        values.append(_REFERENCE_ACTIVATIONS[activations[i]](z if bias is None else z + bias.unsqueeze(1)))
+        sums.append(z if bias is None else z + bias.unsqueeze(1))
+        values.append(ACTIVATIONS[activations[i]](sums[i]))
     grad_weights: list[Tensor | None] = [None] * layers
     grad_biases: list[Tensor | None] = [None] * layers
     g = grad.t()
     for i in reversed(range(layers)):
-        g = _REFERENCE_DERIVATIVES[activations[i]](g, values[i + 1])
+        g = ACTIVATIONS[activations[i]].by_sums(g, sums[i], values[i + 1])
         if ctx.needs_input_grad[3 + i]:
             grad_weights[i] = reference.sampled(edges[i], g, values[i]).view_as(parameters[i])
         grad_biases[i] = g.sum(1) if ctx.needs_input_grad[3 + layers + i] else None

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops import library
+from sparse_agents.ops.activation import ACTIVATIONS
 from sparse_agents.topology import Edges
 
-ACTIVATIONS = {"identity": 0, "relu": 1, "tanh": 2}
 DTYPES = {torch.float32: 0, torch.float64: 1}
 MAX_LAYERS = 64
 
@@ -63,6 +63,9 @@ class NativeNetwork:
         self.library = kernels
         self.edges = tuple(edges)
         self.dtype = dtype
+        self._heights = [edges[0].shape[1], *(e.shape[0] for e in edges)]
+        norms = [ACTIVATIONS[activation].norm for activation in activations]
+        self._norm_heights = sum(e.shape[0] + 1 for e, norm in zip(edges, norms, strict=True) if norm)
         self._idle: list[Tensor] = []
         self.in_features, self.out_features = edges[0].shape[1], edges[-1].shape[0]
         structs = (library.LayerStruct * len(edges))()
@@ -71,7 +74,7 @@ class NativeNetwork:
             arrays = [t.contiguous() for t in (e.row_ptr, e.col, *e.transpose)]
             self._arrays.append(arrays)
             struct.rows, struct.cols = e.shape
-            struct.activation = ACTIVATIONS[activation]
+            struct.activation = ACTIVATIONS[activation].code
             struct.row_ptr, struct.col, struct.col_ptr, struct.row, struct.slot = (t.data_ptr() for t in arrays)
             _check_edges(e, struct)
         handle = ctypes.c_void_p()
@@ -160,9 +163,8 @@ class NativeNetwork:
 
     def features(self, workspace: Workspace, batch: int, boundary: int) -> Tensor:
         """What a workspace holds at a layer boundary (0: the input, l: layer l's output), [features, batch]."""
-        heights = [self.in_features, *(e.shape[0] for e in self.edges)]
-        total, before = sum(heights), sum(heights[:boundary])
-        height = heights[boundary]
+        total, before = sum(self._heights) + self._norm_heights, sum(self._heights[:boundary])
+        height = self._heights[boundary]
         full = self.library.sa_tile_width(self.handle, batch)
         lanes = self.workspace_size(1) // total
         tiles = []

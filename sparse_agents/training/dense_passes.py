@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from sparse_agents.ops import ACTIVATIONS, NORMALISED
+from sparse_agents.ops.activation import EPSILON
 from sparse_agents.training.networks import Layer, Network, Pass, Room
 
 Call = Callable[[], None]
@@ -48,20 +50,23 @@ class DensePass(Pass):
         self.output = torch.empty(batch, sizes[-1], dtype=network.dtype)
         self._values = [*(part.view(batch, -1) for part in parts), self.output]
         self._slopes = [torch.empty_like(value) for value in self._values]
+        self._norms = [_Norm() if ACTIVATIONS[layer.activation].norm else None for layer in network.layers]
         self._input = hidden.new_empty(0)
 
     def forward(self, x: Tensor) -> Call:
-        network, values = self._network, self._values
+        network, values, norms = self._network, self._values, self._norms
         self._input = x
 
         def run() -> None:
             network.fill()
             before = x
-            for layer, matrix, value in zip(network.layers, network.matrices, values, strict=True):
+            for layer, matrix, value, norm in zip(network.layers, network.matrices, values, norms, strict=True):
                 if layer.bias is None:
                     torch.mm(before, matrix.t(), out=value)
                 else:
                     torch.addmm(layer.bias.detach(), before, matrix.t(), out=value)
+                if norm is not None:
+                    norm.forward(value)
                 _ACTIVATE[layer.activation](value)
                 before = value
 
@@ -77,6 +82,9 @@ class DensePass(Pass):
             for i in reversed(range(len(network.layers))):
                 slope = self._slopes[i]
                 _BY_SUM[network.layers[i].activation](above[i], self._values[i], slope)
+                norm = self._norms[i]
+                if norm is not None:
+                    norm.backward(slope)
                 if parameters:
                     take[i](slope, inputs[i])
                 to = towards[i]
@@ -107,11 +115,24 @@ def _full(layer: Layer) -> Tensor | None:
     return layer.weight.detach().view(layer.edges.shape) if layer.edges.nnz == layer.edges.size else None
 
 
-_ACTIVATE: dict[str, Callable[[Tensor], object]] = {
-    "identity": lambda x: x,
-    "relu": torch.relu_,
-    "tanh": torch.tanh_,
-}
+class _Norm:
+    """LayerNorm of a layer's sums, ``[batch, features]``, in place; and from the gradient of the result to theirs."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Tensor, ...] = ()
+
+    def forward(self, sums: Tensor) -> None:
+        before = sums.clone()
+        normalised, mean, scale = torch.native_layer_norm(before, sums.shape[1:], None, None, EPSILON)
+        self._kept = before, mean, scale
+        sums.copy_(normalised)
+
+    def backward(self, grad: Tensor) -> None:
+        before, mean, scale = self._kept
+        by_sums, _, _ = torch.ops.aten.native_layer_norm_backward(
+            grad, before, grad.shape[1:], mean, scale, None, None, [True, False, False]
+        )
+        grad.copy_(by_sums)
 
 
 def _copy(grad: Tensor, value: Tensor, out: Tensor) -> None:
@@ -127,5 +148,12 @@ def _tanh(grad: Tensor, value: Tensor, out: Tensor) -> None:
     torch.ops.aten.tanh_backward.grad_input(grad, value, grad_input=out)
 
 
-_BY_SUM: dict[str, Callable[[Tensor, Tensor, Tensor], None]] = {"identity": _copy, "relu": _relu, "tanh": _tanh}
-"""From the gradient by an activated value to that by the sum before it."""
+_FUNCTIONS: dict[str, tuple[Callable[[Tensor], object], Callable[[Tensor, Tensor, Tensor], None]]] = {
+    "identity": (lambda x: x, _copy),
+    "relu": (torch.relu_, _relu),
+    "tanh": (torch.tanh_, _tanh),
+}
+"""In place, and from the gradient by a value to that by what the function was applied to."""
+_BY_NAME = {**_FUNCTIONS, **{NORMALISED[name]: functions for name, functions in _FUNCTIONS.items()}}
+_ACTIVATE = {name: function for name, (function, _) in _BY_NAME.items()}
+_BY_SUM = {name: derivative for name, (_, derivative) in _BY_NAME.items()}

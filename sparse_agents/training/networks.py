@@ -22,7 +22,7 @@ class Layer:
 
     Attributes:
         edges: every one there is, where it is dense.
-        activation: ``"identity"``, ``"relu"`` or ``"tanh"``.
+        activation: a name of :data:`sparse_agents.ops.ACTIVATIONS`.
         weight: in slot order, which for a dense layer is its matrix.
         bias: None where there is none.
     """

@@ -43,6 +43,8 @@ NETS = {
     "policy": Net((11, 64, 48, 3), ("relu", "relu", "tanh"), 0.2),
     "mixed": Net((5, 40, 7, 33, 2), ("tanh", "relu", "identity", "tanh"), 0.5, (False, True, False, True)),
     "full": Net((20, 31, 12), ("relu", "identity"), 1.0),
+    "normalised": Net((11, 64, 48, 3), ("layer_norm_relu", "layer_norm_tanh", "identity"), 0.3),
+    "normalised output": Net((9, 17, 12), ("tanh", "layer_norm_identity"), 0.5, (False, True)),
     "few": Net((40, 60, 50), ("tanh", "identity"), 0.02),
 }
 # Rows of enough connections, over columns enough, to be cut into blocks for every vector width.

@@ -14,6 +14,7 @@ from sparse_agents.ops.library import KernelError
 OBSERVED, ACTIONS = 11, 3
 ACTOR = Net((OBSERVED, 48, 32, ACTIONS), ("relu", "tanh", "tanh"), 0.3, (True, False, True))
 CRITIC = Net((OBSERVED + ACTIONS, 40, 24, 1), ("tanh", "relu", "identity"), 0.4, (True, True, False))
+NORMALISED = Net((OBSERVED + ACTIONS, 40, 24, 1), ("layer_norm_relu", "layer_norm_relu", "identity"), 0.4)
 SQUASHED = Net((OBSERVED + ACTIONS, 20, 1), ("relu", "tanh"), 0.5)
 SINGLE = Net((OBSERVED + ACTIONS, 1), ("identity",), 0.8)
 SCALE = -0.7
@@ -44,7 +45,7 @@ class Ascended:
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("critic", [CRITIC, SQUASHED, SINGLE], ids=["critic", "tanh output", "one layer"])
+@pytest.mark.parametrize("critic", [CRITIC, NORMALISED, SQUASHED, SINGLE], ids=["critic", "normalised", "tanh output", "one layer"])
 def test_equals_full_matrices(isa: str, critic: Net, dtype: torch.dtype, batch: int) -> None:
     ascended = Ascended(ACTOR, critic, batch, dtype)
     ascended.run()

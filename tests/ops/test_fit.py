@@ -12,6 +12,7 @@ from sparse_agents.ops import program
 from sparse_agents.ops.library import KernelError
 
 CRITIC = Net((23, 40, 32, 1), ("relu", "tanh", "identity"), 0.3, (True, False, True))
+NORMALISED = Net((23, 40, 32, 1), ("layer_norm_relu", "layer_norm_tanh", "identity"), 0.3, (True, False, True))
 SQUASHED = Net((9, 12, 1), ("relu", "tanh"), 0.6)
 BUSY_CRITIC = Net((200, 240, 200, 1), ("relu", "relu", "identity"), 0.4)
 SCALE = 0.5
@@ -47,7 +48,7 @@ def apart(fitted: Fitted) -> tuple[list[Tensor | None], list[Tensor | None]]:
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("net", [CRITIC, SQUASHED], ids=["critic", "tanh output"])
+@pytest.mark.parametrize("net", [CRITIC, NORMALISED, SQUASHED], ids=["critic", "normalised", "tanh output"])
 def test_equals_full_matrices_and_the_passes_apart(isa: str, net: Net, dtype: torch.dtype, batch: int) -> None:
     fitted = Fitted(net, batch, dtype)
     fitted.run()

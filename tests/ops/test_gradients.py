@@ -48,6 +48,7 @@ MODULES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
     "full": lambda: (sparse_layer(3, 4, 1.0), 4),
     "tanh": lambda: (sparse_network([5, 7, 4, 2], ["tanh", "tanh", "identity"]), 5),
     "relu": lambda: (sparse_network([5, 7, 4, 2], ["relu", "relu", "identity"]), 5),
+    "normalised": lambda: (sparse_network([5, 7, 6, 2], ["layer_norm_relu", "layer_norm_tanh", "identity"]), 5),
     "mixed": lambda: (sparse_network([5, 7, 4, 3], ["relu", "identity", "tanh"], bias=False), 5),
     "with a dense layer": lambda: (
         SparseSequential(sparse_layer(6, 5), nn.Tanh(), nn.Linear(6, 3, dtype=torch.float64), nn.Tanh()),

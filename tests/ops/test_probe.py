@@ -37,7 +37,7 @@ def batch(size: int, features: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100])
-@pytest.mark.parametrize("activation", ["identity", "relu", "tanh"])
+@pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "layer_norm_relu"])
 def test_dense_gradient_at_every_position(activation: str, size: int) -> None:
     network = sparse_network([9, 13, 11, 3], [activation, activation, "identity"], 0.3)
     twin = dense_twin(network)

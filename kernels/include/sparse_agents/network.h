@@ -1,11 +1,12 @@
 // The C interface of the CPU kernels: a chain of sparse layers, forward and backward.
 //
-// A layer is y = activation(W x + b) with W stored as its connections alone, in row-major (CSR) slot
+// A layer is y = activation(W x + b), or activation(norm(W x + b)), with W stored as its connections alone, in row-major (CSR) slot
 // order; the column-major (CSC) view is needed for gradients. Index arrays are borrowed: the caller
 // keeps them alive and unchanged for as long as the network lives.
 //
 // Inside, activations are kept feature-major in batch tiles: tile t holds sa_tile_width() samples of
-// every layer, input first, each feature contiguous over the samples of the tile. The last tile is
+// every layer, input first, each feature contiguous over the samples of the tile; then, of normalised layers, the
+// normalised sums and their scale. The last tile is
 // only as wide as its samples need, rounded up to a whole vector; the padding of inputs and gradients is zero.
 // Workspaces are aligned to 64 bytes.
 #pragma once
@@ -17,6 +18,9 @@ extern "C" {
 
 typedef enum { SA_FLOAT32 = 0, SA_FLOAT64 = 1 } sa_dtype;
 typedef enum { SA_IDENTITY = 0, SA_RELU = 1, SA_TANH = 2 } sa_activation;
+
+// Added to an activation: before it, every sample's sums get mean 0 and variance 1 over the layer's rows.
+#define SA_LAYER_NORM 16
 
 typedef enum {
   SA_OK = 0,

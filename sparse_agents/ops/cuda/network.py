@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparse_agents.ops.activation import ACTIVATIONS
 from sparse_agents.ops.cuda.balance import balance
 from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, row_geometry, tiles_of
 from sparse_agents.ops.cuda.kernel import Kernel, Launcher
-from sparse_agents.ops.native import ACTIVATIONS
 from sparse_agents.topology import Edges
 
 SIDE = 32
@@ -88,7 +88,7 @@ class CudaNetwork:
         self.edges, self.launcher = tuple(edges), launcher
         self.device = edges[0].col.device
         self.heights = [edges[0].shape[1], *(e.shape[0] for e in edges)]
-        self._activations = [ACTIVATIONS[name] for name in activations]
+        self._activations = [ACTIVATIONS[name].code for name in activations]
         self._forward, self._backward = zip(*map(Rows.of, edges), strict=True)
 
     def workspace(self, batch: int) -> Tiles:
@@ -143,7 +143,7 @@ class CudaNetwork:
         geometry = self._geometry(rows, batch)
         if grad_weight is None:  # a product with the transpose
             if grad_x is not None:
-                identity = ctypes.c_int(ACTIVATIONS["identity"])
+                identity = ctypes.c_int(ACTIVATIONS["identity"].code)
                 self._rows(
                     "sparse_forward", rows, geometry, batch, weight,
                     _pointer(None), identity, _pointer(grad), _pointer(grad_x),
