@@ -20,6 +20,7 @@ from sparse_agents.nn.deferred import check_none_deferred, deferred_matrices, is
 from sparse_agents.nn.layer import SparseLayer
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.lstm import UnrolledLSTM, torch_name
+from sparse_agents.nn.norm import Normalised
 from sparse_agents.nn.sequential import SparseSequential, fuse
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "CROSSOVER",
     "WEIGHT_INITS",
     "DenseLayer",
+    "Normalised",
     "SparseConv2d",
     "SparseLayer",
     "SparseLinear",

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sparse_agents.nn.linear import SparseLinear
+from sparse_agents.nn.norm import Normalised
 from sparse_agents.ops import MAX_LAYERS, NORMALISED, Chain, apply_chain
 from sparse_agents.ops.activation import EPSILON
 
@@ -50,6 +51,8 @@ class Stretch:
             return True
         if not self.layers:
             return False
+        if type(child) is Normalised:
+            return type(child[1]) in _ACTIVATIONS and all(map(self._take, child))
         before = self.activations[-1]
         if before == "identity" and _normalises(child, self.layers[-1].out_features):
             self.activations[-1] = NORMALISED["identity"]
@@ -113,7 +116,8 @@ class SparseSequential(nn.Sequential):
         cached = self.__dict__.get("_cached_stretches")
         if cached is not None and cached[0] == children:
             return cached[1], cached[2]
-        hooks = [vars(child)[name] for child in children for name in MODULE_HOOKS]
+        fused = [part for child in children for part in (child, *(child if isinstance(child, Normalised) else ()))]
+        hooks = [vars(part)[name] for part in fused for name in MODULE_HOOKS]
         parts: list[Any] = []
         stretch: Stretch | None = None
         for child in children:

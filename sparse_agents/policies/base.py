@@ -42,6 +42,7 @@ from sparse_agents.nn import (
     use_backend,
 )
 from sparse_agents.policies.decay import decay_sparse_networks
+from sparse_agents.policies.norms import add_norms
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
 from sparse_agents.policies.spelling import check_spelling, keywords
@@ -87,6 +88,8 @@ class SparsePolicyMixin:
         backend: how linear layers compute: ``"csr"`` by connections, ``"masked"`` densely, with matrices that are
             filled in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is
             faster, for each network, and ``"masked"`` for LSTMs; :meth:`backends` says what it is.
+        layer_norm: networks, such as ``["critic"]``, whose hidden layers are normalised before their activations,
+            without gain and bias (Ba et al. 2016).
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
@@ -128,6 +131,7 @@ class SparsePolicyMixin:
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
         backend: str = "auto",
+        layer_norm: Sequence[str] = (),
         share_topology: bool = True,
         topology_defaults: Mapping[str, Any] | None = None,
         **dense: Any,
@@ -156,6 +160,7 @@ class SparsePolicyMixin:
             "include": tuple(include),
             "exclude": tuple(exclude),
             "backend": backend,
+            "layer_norm": layer_norm,
             "share_topology": share_topology,
             "topology_defaults": dict(topology_defaults or {}),
         }
@@ -226,8 +231,10 @@ class SparsePolicyMixin:
         check_none_deferred(self)
 
     def _convert(self) -> None:
+        assert isinstance(self, nn.Module)
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
+        add_norms(self, self.parts(), self.targets(), self._sparse_kwargs["layer_norm"])
         optimizers, parts = self.optimizers(), self.parts()
         self._check_names(parts)
         sparsities = self._sparsities(parts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from sparse_agents.nn import DenseLayer, SparseLayer, is_dense_layer
+from sparse_agents.nn import DenseLayer, SparseLayer, SparseLinear, is_dense_layer
 from sparse_agents.topology import Topology
 
 
@@ -49,17 +49,28 @@ class Part:
 
     def hidden_activations(self) -> dict[str, nn.Module]:
         """The activation modules behind hidden layers: those before the first output layer."""
-        found: dict[str, nn.Module] = {}
-        after_layer = False
+        return {name: activation for name, (activation, _) in self._hidden().items()}
+
+    def hidden_units(self) -> dict[str, int]:
+        """Units of the linear layers behind which these are, by the names of the activation modules."""
+        linear = {n: layer for n, (_, layer) in self._hidden().items() if isinstance(layer, SparseLinear | nn.Linear)}
+        return {name: layer.out_features for name, layer in linear.items()}
+
+    def _hidden(self) -> dict[str, tuple[nn.Module, nn.Module]]:
+        """Activations and the layers before them, LayerNorm between them or not."""
+        found: dict[str, tuple[nn.Module, nn.Module]] = {}
+        before: nn.Module | None = None
         for name, module in self._named():
             if name in self.outputs:
                 break
             layer = isinstance(module, SparseLayer) or is_dense_layer(module)
-            if isinstance(module, Topology) or (not layer and next(module.children(), None) is not None):
+            if isinstance(module, Topology | nn.LayerNorm):
                 continue
-            if after_layer and not layer:
-                found[name] = module
-            after_layer = layer
+            if not layer and next(module.children(), None) is not None:
+                continue
+            if before is not None and not layer:
+                found[name] = module, before
+            before = module if layer else None
         return found
 
     def _named(self) -> Iterator[tuple[str, nn.Module]]:

@@ -45,7 +45,9 @@ class Ascended:
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("critic", [CRITIC, NORMALISED, SQUASHED, SINGLE], ids=["critic", "normalised", "tanh output", "one layer"])
+@pytest.mark.parametrize(
+    "critic", [CRITIC, NORMALISED, SQUASHED, SINGLE], ids=["critic", "normalised", "tanh output", "one layer"]
+)
 def test_equals_full_matrices(isa: str, critic: Net, dtype: torch.dtype, batch: int) -> None:
     ascended = Ascended(ACTOR, critic, batch, dtype)
     ascended.run()

@@ -54,6 +54,9 @@ def test_one_update_at_a_time_in_float32(n_envs: int, ent_coef: Any) -> None:
         {"sparsity": {"actor": 0.5, "critic": 0.8}},
         {"backend": "masked"},
         {"sparsity": {"actor": 0.6, "critic": 0.0}},
+        {"layer_norm": ["critic"]},
+        {"layer_norm": ["actor", "critic"], "activation_fn": torch.nn.Tanh},
+        {"layer_norm": ["actor", "critic"], "backend": "masked"},
     ],
     ids=[
         "decay",
@@ -64,6 +67,9 @@ def test_one_update_at_a_time_in_float32(n_envs: int, ent_coef: Any) -> None:
         "by network",
         "dense matrices",
         "sparse actor, dense critics",
+        "normalised critics",
+        "all normalised",
+        "all normalised, dense matrices",
     ],
 )
 def test_settings_are_honoured(policy: dict[str, Any], any_extractor: None) -> None:

@@ -83,6 +83,9 @@ def test_one_update_at_a_time_in_float32(n_envs: int, options: dict[str, Any]) -
         {"backend": "masked"},
         {"backend": "masked", "activation_fn": torch.nn.Tanh, "dense_output": True},
         {"sparsity": 0.0},
+        {"layer_norm": ["critic"]},
+        {"layer_norm": ["actor", "critic"], "activation_fn": torch.nn.Tanh},
+        {"layer_norm": ["actor", "critic"], "backend": "masked"},
     ],
     ids=[
         "L2 decay",
@@ -96,6 +99,9 @@ def test_one_update_at_a_time_in_float32(n_envs: int, options: dict[str, Any]) -
         "dense matrices",
         "dense matrices, tanh",
         "all connections",
+        "normalised critics",
+        "all normalised",
+        "all normalised, dense matrices",
     ],
 )
 def test_settings_are_honoured(policy: dict[str, Any], any_extractor: None) -> None:
