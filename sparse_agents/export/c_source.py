@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,21 @@ class Layer:
         matrix: ``[rows, columns]``, dense.
         bias: ``[rows]``.
         activation: an expression of ``x``, or None.
+        norm: what LayerNorm before the activation adds to the variance, or None where there is none.
     """
 
     matrix: Tensor
     bias: Tensor
-    activation: str | None
+    activation: str | None = None
+    norm: float | None = None
+
+    def normalised(self, module: nn.Module) -> Layer | None:
+        """This and LayerNorm over its rows, without gain and bias; None where the module is another."""
+        if self.activation is not None or self.norm is not None:
+            return None
+        if not isinstance(module, nn.LayerNorm) or module.elementwise_affine:
+            return None
+        return replace(self, norm=module.eps) if module.normalized_shape == (len(self.bias),) else None
 
 
 def write_c(acting: Acting, folder: Path, name: str = "agent") -> list[Path]:
@@ -89,9 +99,11 @@ def _layers(acting: Acting) -> list[Layer]:
         if isinstance(module, SparseLinear | nn.Linear):
             matrix = module.matrix() if isinstance(module, SparseLinear) else module.weight
             bias = torch.zeros(module.out_features) if module.bias is None else module.bias
-            layers.append(Layer(matrix.detach(), bias.detach(), None))
+            layers.append(Layer(matrix.detach(), bias.detach()))
+        elif layers and (both := layers[-1].normalised(module)) is not None:
+            layers[-1] = both
         elif type(module) in ACTIVATIONS and layers and layers[-1].activation is None:
-            layers[-1] = Layer(layers[-1].matrix, layers[-1].bias, ACTIVATIONS[type(module)](module))
+            layers[-1] = replace(layers[-1], activation=ACTIVATIONS[type(module)](module))
         elif not isinstance(module, (*NOTHING, nn.Flatten)):
             known = ", ".join(kind.__name__ for kind in ACTIVATIONS)
             raise ConfigurationError(
@@ -178,7 +190,24 @@ def _layer_code(layer: Layer, index: int, source: str, out: str) -> str:
         lines.append(f"    for (; k < end{index}[row]; k++) x += weight{index}[k] * {source}[column{index}[k]];")
     else:
         lines.append(f"    for (int j = 0; j < {columns}; j++, k++) x += weight{index}[k] * {source}[j];")
-    return "\n".join([*lines, f"    {out}[row] = {activation};", "  }"]) + "\n"
+    if layer.norm is None:
+        return "\n".join([*lines, f"    {out}[row] = {activation};", "  }"]) + "\n"
+    return "\n".join([*lines, f"    {out}[row] = x;", "  }"]) + "\n" + _norm_code(layer.norm, rows, activation, out)
+
+
+def _norm_code(epsilon: float, rows: int, activation: str, out: str) -> str:
+    return f"""\
+  {{
+    float mean = 0, variance = 0;
+    for (int row = 0; row < {rows}; row++) mean += {out}[row] / {rows};
+    for (int row = 0; row < {rows}; row++) variance += ({out}[row] - mean) * ({out}[row] - mean) / {rows};
+    const float scale = 1 / sqrtf(variance + {_number(epsilon)});
+    for (int row = 0; row < {rows}; row++) {{
+      const float x = ({out}[row] - mean) * scale;
+      {out}[row] = {activation};
+    }}
+  }}
+"""
 
 
 def _by_connections(layer: Layer) -> bool:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 import sparse_agents
+from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.runs import atomic_file
 
 
@@ -20,6 +21,7 @@ def write_tensors(model: BaseAlgorithm, path: Path) -> None:
     compressed sparse rows that scipy's ``csr_matrix((weight, col, row_ptr))`` and torch's ``sparse_csr_tensor`` take.
     A target network has its own copy of connections that it shares.
     """
+    layer_norm = model.policy.sparse_options()["layer_norm"] if isinstance(model.policy, SparsePolicyMixin) else ()
     state = model.policy.state_dict()
     tensors = {name: value.clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
     metadata = {
@@ -27,6 +29,7 @@ def write_tensors(model: BaseAlgorithm, path: Path) -> None:
         "policy": type(model.policy).__name__,
         "observation_space": str(model.observation_space),
         "action_space": str(model.action_space),
+        "layer_norm": str(list(layer_norm)),
         "timesteps": str(model.num_timesteps),
         "sparse_agents": sparse_agents.__version__,
     }

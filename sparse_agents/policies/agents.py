@@ -54,7 +54,7 @@ def densify_agent(model: BaseAlgorithm) -> BaseAlgorithm:
     stays as it is.
 
     Raises:
-        ConfigurationError: where the policy is not sparse.
+        ConfigurationError: where the policy is not sparse, or has LayerNorm, which Stable-Baselines3's have not.
     """
     policy = model.policy
     if not isinstance(policy, SparsePolicyMixin):
@@ -63,6 +63,12 @@ def densify_agent(model: BaseAlgorithm) -> BaseAlgorithm:
         raise ConfigurationError(
             f"{type(policy).__name__} is a policy of your own, and which dense one is its like cannot be told. "
             "sparse_agents.densify(model.policy.actor) and its like make dense copies of parts."
+        )
+    if policy.sparse_options()["layer_norm"]:
+        raise ConfigurationError(
+            f"{policy.dense_class().__name__} has no LayerNorm, and this policy has layer_norm. Of parts, "
+            "sparse_agents.densify(model.policy.actor) and its like make dense copies; sparse-agents export has other "
+            "formats."
         )
     ours = __name__.partition(".")[0]
     algorithm: Any = next(kind for kind in type(model).__mro__ if kind.__module__.partition(".")[0] != ours)

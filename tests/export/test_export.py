@@ -94,6 +94,8 @@ CASES: dict[str, Callable[[], BaseAlgorithm]] = {
     "nearly none": lambda: agent(TD3, BOUNDED, policy_kwargs={"sparsity": 0.99}),
     "bits in": lambda: agent(PPO, BOUNDED, spaces.MultiBinary(5)),
     "activations": lambda: agent(TD3, BOUNDED, policy_kwargs={"activation_fn": torch.nn.ELU}),
+    "normalised": lambda: agent(TD3, BOUNDED, policy_kwargs={"layer_norm": ["actor"]}),
+    "normalised, a head for each": lambda: agent(SAC, BOUNDED, policy_kwargs={"layer_norm": ["actor", "critic"]}),
     "leaky": lambda: agent(TD3, BOUNDED, policy_kwargs={"activation_fn": torch.nn.LeakyReLU}),
     "SiLU": lambda: agent(TD3, BOUNDED, policy_kwargs={"activation_fn": torch.nn.SiLU}),
     "sigmoid": lambda: agent(TD3, BOUNDED, policy_kwargs={"activation_fn": torch.nn.Sigmoid}),

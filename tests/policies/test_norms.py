@@ -12,6 +12,7 @@ from stable_baselines3 import PPO, SAC, TD3
 from torch import nn
 from torch.nn import functional
 
+from sparse_agents import densify
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.nn import Normalised, SparseLinear
 
@@ -74,6 +75,11 @@ def test_a_hook_on_the_norm_alone_is_called() -> None:
     assert len(seen) == 1
     torch.testing.assert_close(seen[0].mean(1), torch.zeros(6), atol=1e-5, rtol=0)
     handle.remove()
+
+
+def test_there_is_no_plain_agent_like_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"TD3Policy has no LayerNorm"):
+        densify(built(layer_norm=["critic"]))
 
 
 def test_mistakes_are_named() -> None:
