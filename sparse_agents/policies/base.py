@@ -41,7 +41,7 @@ from sparse_agents.nn import (
     unrolled,
     use_backend,
 )
-from sparse_agents.policies.decay import decay_sparse_networks
+from sparse_agents.policies.decay import set_decay
 from sparse_agents.policies.norms import add_norms
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
@@ -90,6 +90,8 @@ class SparsePolicyMixin:
             faster, for each network, and ``"masked"`` for LSTMs; :meth:`backends` says what it is.
         layer_norm: networks, such as ``["critic"]``, whose hidden layers are normalised before their activations,
             without gain and bias (Ba et al. 2016).
+        weight_decay: of networks that lack connections, one value or one by optimizer,
+            ``{"actor": 1e-3, "critic": 0}``; by default what the class has, unless ``optimizer_kwargs`` are given.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
@@ -112,10 +114,7 @@ class SparsePolicyMixin:
             super().__init__(*args, **self._dense_kwargs)
         self._sparsify()
         self._optimizer_by_default = self._dense_kwargs.get("optimizer_kwargs") is None
-        if self._optimizer_by_default:
-            for name, optimizer in self.optimizers().items():
-                trained = [part for part in self.parts() if part.optimizer == name]
-                decay_sparse_networks(trained, optimizer, self.weight_decay)
+        self._decay_weights(self.weight_decay if self._optimizer_by_default else None)
 
     def _split(
         self,
@@ -132,6 +131,7 @@ class SparsePolicyMixin:
         exclude: Sequence[str] = (),
         backend: str = "auto",
         layer_norm: Sequence[str] = (),
+        weight_decay: float | Mapping[str, float] | None = None,
         share_topology: bool = True,
         topology_defaults: Mapping[str, Any] | None = None,
         **dense: Any,
@@ -161,6 +161,7 @@ class SparsePolicyMixin:
             "exclude": tuple(exclude),
             "backend": backend,
             "layer_norm": layer_norm,
+            "weight_decay": weight_decay,
             "share_topology": share_topology,
             "topology_defaults": dict(topology_defaults or {}),
         }
@@ -199,6 +200,7 @@ class SparsePolicyMixin:
             if policy._dense_kwargs:
                 raise unknown("option", next(iter(policy._dense_kwargs)), policy._sparse_kwargs)
             policy._sparsify()
+            policy._decay_weights(None)
         except ConfigurationError:
             policy.__class__ = dense  # type: ignore[assignment]
             raise
@@ -229,6 +231,17 @@ class SparsePolicyMixin:
         with unrolled(self):
             self._convert()
         check_none_deferred(self)
+
+    def _decay_weights(self, otherwise: float | None) -> None:
+        """``otherwise``: the decay where none is given; None leaves the optimizers as they are."""
+        given, optimizers = self._sparse_kwargs["weight_decay"], self.optimizers()
+        for name, optimizer in optimizers.items():
+            trained = [part for part in self.parts() if part.optimizer == name]
+            own = by_network(given, "weight_decay", name, optimizers)
+            if own is not None:
+                set_decay(trained, optimizer, own)
+            elif otherwise is not None and type(optimizer) is torch.optim.Adam:  # that of others is another
+                set_decay(trained, optimizer, otherwise)
 
     def _convert(self) -> None:
         assert isinstance(self, nn.Module)

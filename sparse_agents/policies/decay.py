@@ -1,4 +1,4 @@
-"""Weight decay, which sparse networks are given where the user says nothing of the optimizer."""
+"""Weight decay of networks that lack connections."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from collections.abc import Iterable
 
 import torch
 
+from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies.parts import Part
 
 
-def decay_sparse_networks(parts: Iterable[Part], optimizer: torch.optim.Optimizer | None, weight_decay: float) -> None:
-    """Have Adam decay the weights of networks that lack connections, in place; dense ones stay as they are.
+def set_decay(parts: Iterable[Part], optimizer: torch.optim.Optimizer | None, weight_decay: float) -> None:
+    """Have an optimizer decay the weights of networks that lack connections, in place; dense ones stay as they are.
 
     Args:
         parts: what the optimizer trains.
-        optimizer: any; of another kind than Adam it is left alone, for its decay is another.
-        weight_decay: the factor of the weights that is added to their gradients.
+        optimizer: any that has weight decay, in its own sense; None stands for something that is none.
+        weight_decay: the factor of the weights that Adam adds to their gradients.
+
+    Raises:
+        ConfigurationError: where the value, or the optimizer, is none that decays.
     """
-    sparse = any(present < dense for present, dense in (part.weights() for part in parts))
-    if sparse and optimizer is not None and type(optimizer) is torch.optim.Adam:
-        for group in optimizer.param_groups:
-            group["weight_decay"] = weight_decay
+    if isinstance(weight_decay, bool) or not isinstance(weight_decay, int | float) or not 0 <= weight_decay < 1:
+        raise ConfigurationError(f"weight_decay={weight_decay!r}: a number in [0, 1).")
+    if not any(present < dense for present, dense in (part.weights() for part in parts)):
+        return
+    if optimizer is None or any("weight_decay" not in group for group in optimizer.param_groups):
+        raise ConfigurationError(f"weight_decay={weight_decay}: {type(optimizer).__name__} has none.")
+    for group in optimizer.param_groups:
+        group["weight_decay"] = weight_decay

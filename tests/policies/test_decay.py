@@ -13,6 +13,7 @@ from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents import densify, sparsify_agent
+from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies.layouts import OffPolicyActorCritic
 
 DEFAULT = OffPolicyActorCritic.weight_decay
@@ -47,6 +48,32 @@ def test_what_the_user_says_of_the_optimizer_holds() -> None:
     assert decays(build(TD3, policy_kwargs={"optimizer_kwargs": said})) == {"actor": 0.5, "critic": 0.5}
     own = torch.optim.AdamW([torch.zeros(1)]).defaults["weight_decay"]
     assert decays(build(TD3, policy_kwargs={"optimizer_class": torch.optim.AdamW})) == {"actor": own, "critic": own}
+
+
+def test_it_is_said_by_network() -> None:
+    model = build(TD3, policy_kwargs={"weight_decay": {"actor": 0.2, "critic": 0}})
+    assert decays(model) == {"actor": 0.2, "critic": 0}
+    assert decays(build(TD3, policy_kwargs={"weight_decay": 0.1})) == {"actor": 0.1, "critic": 0.1}
+    both = {"weight_decay": 0.1, "optimizer_kwargs": {"eps": 1e-4}}
+    assert decays(build(TD3, policy_kwargs=both)) == {"actor": 0.1, "critic": 0.1}
+    dense = {"weight_decay": 0.1, "sparsity": {"actor": 0.5, "critic": 0.0}}
+    assert decays(build(TD3, policy_kwargs=dense)) == {"actor": 0.1, "critic": 0}
+    assert decays(sparsify_agent(build(TD3, "MlpPolicy"), sparsity=0.5, weight_decay=0.3)) == {
+        "actor": 0.3, "critic": 0.3
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, True, "much"])
+def test_what_is_no_decay_is_named(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"weight_decay={value!r}"):
+        build(TD3, policy_kwargs={"weight_decay": value})
+
+
+def test_optimizers_without_are_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"weight_decay=0.1: Rprop has none"):
+        build(TD3, policy_kwargs={"weight_decay": 0.1, "optimizer_class": torch.optim.Rprop})
+    with pytest.raises(ConfigurationError, match=r"Give every network a value"):
+        build(TD3, policy_kwargs={"weight_decay": {"actor": 0.1}})
 
 
 def test_crossq_keeps_its_betas() -> None:
