@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -43,11 +42,11 @@ from sparse_agents.nn import (
 )
 from sparse_agents.policies.decay import set_decay
 from sparse_agents.policies.norms import add_norms
+from sparse_agents.policies.options import divide
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
-from sparse_agents.policies.spelling import check_spelling, keywords
 from sparse_agents.rules import TopologyRule, overlay
-from sparse_agents.topology import Budget, Distribution, Topology, allocate
+from sparse_agents.topology import Budget, Topology, allocate
 
 # In optimizer steps; those of Sokar et al. (2022), where a rule has none of its own for reinforcement learning.
 TOPOLOGY_DEFAULTS: Mapping[str, Any] = {"update_interval": 1000, "drop_fraction": 0.05, "schedule": "constant"}
@@ -109,62 +108,17 @@ class SparsePolicyMixin:
     _optimizer_by_default: bool = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._sparse_kwargs, self._dense_kwargs = self._split(**kwargs)
+        self._sparse_kwargs, self._dense_kwargs = self._divide(kwargs)
         with deferred_matrices():
             super().__init__(*args, **self._dense_kwargs)
         self._sparsify()
         self._optimizer_by_default = self._dense_kwargs.get("optimizer_kwargs") is None
         self._decay_weights(self.weight_decay if self._optimizer_by_default else None)
 
-    def _split(
-        self,
-        sparsity: float | Mapping[str, float] | None = 0.9,
-        topology: str | None = None,
-        topology_kwargs: Mapping[str, Any] | None = None,
-        distribution: Distribution = "erk",
-        actor_share: float | None = None,
-        lambdas: Sequence[float] = (),
-        dense_output: bool = False,
-        weight_init: str = "scaled",
-        initial_topology: str = "rule",
-        include: Sequence[str] = ("*",),
-        exclude: Sequence[str] = (),
-        backend: str = "auto",
-        layer_norm: Sequence[str] = (),
-        weight_decay: float | Mapping[str, float] | None = None,
-        share_topology: bool = True,
-        topology_defaults: Mapping[str, Any] | None = None,
-        **dense: Any,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _divide(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Our keyword arguments, and those of the dense policy."""
-        for name, patterns in (("include", include), ("exclude", exclude)):
-            if isinstance(patterns, str):
-                raise ConfigurationError(f"{name}={patterns!r} is one pattern: give a list, [{patterns!r}].")
-        for name, choice in (("dense_output", dense_output), ("share_topology", share_topology)):
-            if not isinstance(choice, bool):
-                raise ConfigurationError(f"{name}={choice!r} is neither True nor False.")
-        if not isinstance(topology_kwargs or {}, Mapping):
-            raise ConfigurationError(f"topology_kwargs={topology_kwargs!r} is not a dictionary.")
-        _, *ours, _ = inspect.signature(SparsePolicyMixin._split).parameters
-        check_spelling(dense, ours, keywords(self.dense_class()))
-        sparse = {
-            "sparsity": sparsity,
-            "topology": topology or ("static" if self.bypasses_optimizer else "set"),
-            "topology_kwargs": dict(topology_kwargs or {}),
-            "distribution": distribution if isinstance(distribution, str) else dict(distribution),
-            "actor_share": actor_share,
-            "lambdas": tuple(lambdas),
-            "dense_output": dense_output,
-            "weight_init": weight_init,
-            "initial_topology": initial_topology,
-            "include": tuple(include),
-            "exclude": tuple(exclude),
-            "backend": backend,
-            "layer_norm": layer_norm,
-            "weight_decay": weight_decay,
-            "share_topology": share_topology,
-            "topology_defaults": dict(topology_defaults or {}),
-        }
+        sparse, dense = divide(given, self.dense_class())
+        sparse["topology"] = sparse["topology"] or ("static" if self.bypasses_optimizer else "set")
         return sparse, dense
 
     @classmethod
@@ -196,7 +150,7 @@ class SparsePolicyMixin:
         policy.__class__ = cls  # type: ignore[assignment]
         assert isinstance(policy, cls)
         try:
-            policy._sparse_kwargs, policy._dense_kwargs = policy._split(**options)
+            policy._sparse_kwargs, policy._dense_kwargs = policy._divide(options)
             if policy._dense_kwargs:
                 raise unknown("option", next(iter(policy._dense_kwargs)), policy._sparse_kwargs)
             policy._sparsify()

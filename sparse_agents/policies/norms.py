@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
-from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.errors import unknown
 from sparse_agents.nn import Normalised
 from sparse_agents.policies.parts import Part
 
@@ -23,8 +23,6 @@ def add_norms(policy: nn.Module, parts: Iterable[Part], targets: Mapping[str, st
     Raises:
         ConfigurationError: for a network there is none of.
     """
-    if isinstance(networks, str):
-        raise ConfigurationError(f"layer_norm={networks!r} is one network: give a list, [{networks!r}].")
     parts = list(parts)
     for network in networks:
         if network not in (names := {part.network for part in parts}):

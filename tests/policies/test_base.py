@@ -219,7 +219,7 @@ def test_rigl_grows_where_the_dense_critic_gradient_is_largest() -> None:
         ({"sparsity": 0.999, "dense_output": True}, "dense layers"),
         ({"dense_output": "no"}, "dense_output='no' is neither"),
         ({"share_topology": 0}, "share_topology=0 is neither"),
-        ({"include": "actor*"}, r"include='actor\*' is one pattern: give a list"),
+        ({"include": "actor*"}, r"include='actor\*' is one name: give a list"),
         ({"sparsityy": 0.5}, "Unknown option 'sparsityy'. Did you mean 'sparsity'"),
         ({"topology_kwargs": [1]}, "is not a dictionary"),
         ({"sparsity": 0.9999, "distribution": "uniform"}, "would keep no connection"),

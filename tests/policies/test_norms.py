@@ -85,5 +85,5 @@ def test_there_is_no_plain_agent_like_it() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(ConfigurationError, match=r"Unknown network in layer_norm 'critics'. Did you mean 'critic'"):
         built(layer_norm=["critics"])
-    with pytest.raises(ConfigurationError, match=r"is one network: give a list"):
+    with pytest.raises(ConfigurationError, match=r"layer_norm='critic' is one name: give a list"):
         built(layer_norm="critic")
