@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from sparse_agents.algorithms.recipe import SOKAR_POLICY, HasRecipes, Recipe
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin, SparseSACPolicy
-from sparse_agents.training import GradientStep, SACStep, TrainsNatively, networks_of
+from sparse_agents.training import Engine, GradientStep, SACStep, TrainsNatively, networks_of
 
 RECIPES: Mapping[str, Recipe] = {
     "paper": Recipe(
@@ -120,8 +120,8 @@ class DSSAC(TrainsNatively, HasRecipes, SAC):
     def other_optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {} if self.ent_coef_optimizer is None else {"entropy coefficient": self.ent_coef_optimizer}
 
-    def native_step(self, batch_size: int) -> GradientStep:
-        return SACStep(self, batch_size)
+    def native_step(self, batch_size: int, engine: Engine) -> GradientStep:
+        return SACStep(self, batch_size, engine)
 
     def steps_taken_by(self, updates: int) -> Mapping[str, bool]:
         return {"critic": True, "actor": True}

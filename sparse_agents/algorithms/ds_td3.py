@@ -19,7 +19,7 @@ from sparse_agents.algorithms.capped_target import CappedTargets
 from sparse_agents.algorithms.recipe import SOKAR_POLICY, HasRecipes, Recipe
 from sparse_agents.errors import unknown
 from sparse_agents.policies import SparseTD3Policy
-from sparse_agents.training import GradientStep, TD3Step, TrainsNatively, networks_of
+from sparse_agents.training import Engine, GradientStep, TD3Step, TrainsNatively, networks_of
 
 TARGET_TOPOLOGIES = ("shared", "capped")
 RECIPES: Mapping[str, Recipe] = {
@@ -121,8 +121,8 @@ class DSTD3(TrainsNatively, HasRecipes, TD3):
     def networks_trained(self) -> Mapping[str, nn.Module]:
         return {**networks_of(self, "mu"), "target actor": self.actor_target.mu}
 
-    def native_step(self, batch_size: int) -> GradientStep:
-        return TD3Step(self, batch_size)
+    def native_step(self, batch_size: int, engine: Engine) -> GradientStep:
+        return TD3Step(self, batch_size, engine)
 
     def steps_taken_by(self, updates: int) -> Mapping[str, bool]:
         return {"critic": True, "actor": updates % self.policy_delay == 0}
