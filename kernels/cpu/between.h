@@ -52,10 +52,10 @@ template <class T> inline T clamp(T x, T low, T high) { return x < low ? low : x
 template <class T> void smoothed_action(const sa_smoothed_action &op) {
   const T *action = static_cast<const T *>(op.action);
   T *out = static_cast<T *>(op.out);
-  const float clip = float(op.clip);
+  const float scale = float(op.scale), clip = float(op.clip);
   for (int64_t i = 0; i < op.rows; i++)
     for (int64_t j = 0; j < op.columns; j++) {
-      const float noise = clamp(op.noise[i * op.columns + j], -clip, clip);
+      const float noise = clamp(scale * op.noise[i * op.columns + j], -clip, clip);
       out[i * op.out_stride + j] = clamp(action[i * op.columns + j] + T(noise), T(-1), T(1));
     }
 }
@@ -178,6 +178,7 @@ template <class T> void entropy(const sa_entropy &op) {
   const double mean = total / double(op.rows);
   const T value = *static_cast<const T *>(op.logarithm);
   *op.coefficient = double(exponential(value));
+  *op.coefficients += *op.coefficient;
   *static_cast<T *>(op.grad) = T(-mean);
   *op.loss -= double(value) * mean;
 }

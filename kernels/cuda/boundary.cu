@@ -1,5 +1,6 @@
 // What lies around the layers: samples into tiles and back, gradients through activations, sums of parts.
 #include "sparse_agents/cuda/activation.h"
+#include "sparse_agents/cuda/block_sum.h"
 #include "sparse_agents/cuda/tiles.h"
 
 using namespace sparse_agents;
@@ -48,7 +49,6 @@ extern "C" __global__ void from_tiles(int batch, int features, const float* tile
 // wanted, its sum over samples. A block of a power of two of threads has one feature; both are in tiles.
 extern "C" __global__ void through_activation(
     int features, int tiles, int activation, const float* y, float* grad, float* grad_bias) {
-  float* sums = reinterpret_cast<float*>(slab);
   const int feature = blockIdx.x, samples = tiles * kColumns;
   float sum = 0.0f;
   for (int sample = threadIdx.x; sample < samples; sample += blockDim.x) {
@@ -58,12 +58,8 @@ extern "C" __global__ void through_activation(
     sum += through;
   }
   if (grad_bias == nullptr) return;
-  sums[threadIdx.x] = sum;
-  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-  }
-  if (threadIdx.x == 0) grad_bias[feature] = sums[0];
+  const float total = block_sum(sum, reinterpret_cast<float*>(slab));
+  if (threadIdx.x == 0) grad_bias[feature] = total;
 }
 
 // total[i] = sum of parts[..][i], in order.

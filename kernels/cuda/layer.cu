@@ -5,6 +5,7 @@
 //
 // Compiled for each SA_LANES, SA_ENTRIES, SA_SLAB and SA_THREADS that is used.
 #include "sparse_agents/cuda/activation.h"
+#include "sparse_agents/cuda/columns.h"
 #include "sparse_agents/cuda/reduce.h"
 #include "sparse_agents/cuda/tiles.h"
 
@@ -48,22 +49,6 @@ __device__ __forceinline__ const float4* fetch(const float* tile, int features) 
   for (int i = threadIdx.x; i < features * (kColumns / 4); i += blockDim.x) slab[i] = from[i];
   __syncthreads();
   return slab;
-}
-
-// Columns that were read with the second half first, see half_read_first().
-__device__ __forceinline__ void straighten(float (&columns)[kColumns], int half) {
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float first = columns[i], second = columns[i + 4];
-    columns[i] = half ? second : first;
-    columns[i + 4] = half ? first : second;
-  }
-}
-
-__device__ __forceinline__ void load(const float4* feature, int half, float (&columns)[kColumns]) {
-  const float4 first = feature[half], second = feature[1 - half];
-  columns[0] = first.x, columns[1] = first.y, columns[2] = first.z, columns[3] = first.w;
-  columns[4] = second.x, columns[5] = second.y, columns[6] = second.z, columns[7] = second.w;
 }
 
 // This thread's row and place in it.

@@ -9,6 +9,7 @@
 #define __host__
 #define __shared__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(threads)
 
 struct uint3 {

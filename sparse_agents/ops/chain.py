@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from sparse_agents.ops import reference
 from sparse_agents.ops.activation import ACTIVATIONS
-from sparse_agents.ops.cuda import CudaNetwork, launcher_for
+from sparse_agents.ops.cuda import CudaNetwork, cuda_network, launcher_for
+from sparse_agents.ops.cuda.geometry import COLUMNS
 from sparse_agents.ops.library import library
-from sparse_agents.ops.native import DTYPES, NativeNetwork
+from sparse_agents.ops.native import DTYPES, NativeNetwork, workspace_unit
 from sparse_agents.ops.probe import GradientProbe, Pair
-from sparse_agents.topology import Edges, Topology, full_edges
+from sparse_agents.topology import HOST, Edges, Topology, full_edges
 
 STALE_GRAPH = (
     "The topology changed between this forward and its backward. Finish the backward before the optimizer step that "
@@ -22,6 +24,7 @@ STALE_GRAPH = (
 )
 
 Network = NativeNetwork | CudaNetwork
+_NUMBERS = count()
 
 
 class Chain:
@@ -41,13 +44,15 @@ class Chain:
         self.topologies = tuple(topologies)
         self.activations = tuple(activations)
         self.probes = tuple(probes)
+        device = next((t.edges.col.device for t in topologies if t is not None), HOST)
         self.edges: tuple[Edges, ...] = tuple(
-            full_edges(shape) if t is None else t.edges for t, shape in zip(topologies, shapes, strict=True)
+            full_edges(shape, device) if t is None else t.edges for t, shape in zip(topologies, shapes, strict=True)
         )
         self.partial = [e.active for e in self.edges] if any(e.active is not None for e in self.edges) else None
         self.sizes = [(e.nnz, e.shape[0]) for e in self.edges]
         self._watched = [(t, e) for t, e in zip(self.topologies, self.edges, strict=True) if t is not None]
         self._native: dict[tuple[torch.device, torch.dtype], Network] = {}
+        self.number = next(_NUMBERS)
 
     def current(self) -> bool:
         """Whether the snapshot still is what the topologies say."""
@@ -66,6 +71,15 @@ class Chain:
         """Layers whose dense gradient somebody waits for."""
         return [i for i, probe in enumerate(self.probes) if probe is not None and probe.armed]
 
+    def serves(self, x: Tensor) -> type[Network] | None:
+        """What :meth:`native` gives for such an input, of whatever batch."""
+        if x.is_cpu and x.dtype in DTYPES and library() is not None:
+            return NativeNetwork
+        norms = any(ACTIVATIONS[activation].norm for activation in self.activations)
+        if x.is_cuda and x.dtype == torch.float32 and not norms and launcher_for(x.device) is not None:
+            return CudaNetwork
+        return None
+
     def native(self, x: Tensor) -> Network | None:
         """The compiled network for such an input, or None where only the reference serves."""
         if x.shape[0] == 0:
@@ -77,12 +91,20 @@ class Chain:
                 self._native[x.device, x.dtype] = network
         return network
 
+    def workspace_unit(self, x: Tensor) -> tuple[int, int]:
+        """Workspaces for such an input are for multiples of so many samples, and have so many numbers for that many."""
+        if self.serves(x) is CudaNetwork:
+            return COLUMNS, COLUMNS * (self.edges[0].shape[1] + sum(e.shape[0] for e in self.edges))
+        return workspace_unit(self.edges, self.activations, x.dtype)
+
     def _new_native(self, x: Tensor) -> Network | None:
-        if x.is_cpu and x.dtype in DTYPES and library() is not None:
+        kind = self.serves(x)
+        if kind is NativeNetwork:
             return NativeNetwork(self.edges, self.activations, x.dtype)
-        norms = any(ACTIVATIONS[activation].norm for activation in self.activations)
-        if x.is_cuda and x.dtype == torch.float32 and not norms and (launcher := launcher_for(x.device)) is not None:
-            return CudaNetwork(self.edges, self.activations, launcher)
+        if kind is CudaNetwork:
+            launcher = launcher_for(x.device)
+            assert launcher is not None
+            return cuda_network(self.edges, self.activations, launcher)
         return None
 
 
@@ -92,13 +114,8 @@ def apply_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequ
     ``weights``: per layer ``[nnz]`` in slot order, or a dense layer's matrix; ``biases``: ``[out_features]`` or None.
     First derivatives are native where a kernel library is loaded; higher ones use the reference.
     """
-    if not _fits(chain, x, weights, biases):
-        raise _misfit(chain, x, weights, biases)
-    if chain.partial is not None:
-        weights = [
-            w if active is None else w - (w * ~active).detach()  # the gradient reaches resting connections, too
-            for w, active in zip(weights, chain.partial, strict=True)
-        ]
+    check(chain, x, weights, biases)
+    weights = resting_as_zero(chain, weights)
     network = chain.native(x)
     if network is None:
         return _reference_chain(chain, x, weights, biases)
@@ -127,8 +144,26 @@ def _any_requires_grad(*tensors: Tensor | None) -> bool:
     return False
 
 
+def check(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> None:
+    """The kernels trust sizes and types, so nothing that does not fit may reach them.
+
+    Raises:
+        ValueError, RuntimeError: saying what it is that does not fit.
+    """
+    if not _fits(chain, x, weights, biases):
+        raise _misfit(chain, x, weights, biases)
+
+
+def resting_as_zero(chain: Chain, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """What a chain computes with; gradients reach resting connections, too."""
+    if chain.partial is None:
+        return weights
+    return [
+        w if active is None else w - (w * ~active).detach() for w, active in zip(weights, chain.partial, strict=True)
+    ]
+
+
 def _fits(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> bool:
-    """The kernels trust sizes and types, so nothing that does not fit may reach them."""
     dtype = x.dtype
     if x.ndim != 2 or x.shape[1] != chain.edges[0].shape[1] or dtype not in DTYPES:
         return False
@@ -170,15 +205,15 @@ def _reference_chain(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases:
             h = h + bias.unsqueeze(1)
         if probe is not None and probe.armed and h.requires_grad:
             y = ACTIVATIONS[chain.activations[i]](h.detach())
-            h.register_hook(_recorder(probe, weights[i], below.detach(), y))
+            h.register_hook(_recorder(probe, below.detach(), y))
         h = ACTIVATIONS[chain.activations[i]](h)
     if h.requires_grad:
         h.register_hook(lambda grad: chain.require_current())
     return h.t()
 
 
-def _recorder(probe: GradientProbe, weight: Tensor, x: Tensor, y: Tensor) -> Any:
-    return lambda grad: probe.record(weight, Pair(x, grad.detach(), y))
+def _recorder(probe: GradientProbe, x: Tensor, y: Tensor) -> Any:
+    return lambda grad: probe.record(Pair(x, grad.detach(), y))
 
 
 class _NativeChain(torch.autograd.Function):
@@ -199,7 +234,9 @@ class _NativeChain(torch.autograd.Function):
         x, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: a differentiable backward is wanted
             return _differentiable_backward(ctx, grad, x, parameters)
-        return _native_backward(ctx, grad.contiguous(), x, parameters)
+        _, network, workspace = ctx.held
+        wanted = ctx.needs_input_grad[2:]
+        return (None, None, *native_backward(chain, network, workspace, wanted, grad.contiguous(), x, parameters))
 
 
 def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]) -> tuple[Tensor | None, ...]:
@@ -229,18 +266,29 @@ def _differentiable_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list
     return (None, None, g.t() if ctx.needs_input_grad[2] else None, *grad_weights, *grad_biases)
 
 
-def _native_backward(ctx: Any, grad: Tensor, x: Tensor, parameters: list[Tensor]) -> tuple[Tensor | None, ...]:
-    chain, network, workspace = ctx.held
+def native_backward(
+    chain: Chain, network: Network, workspace: Any, wanted: Sequence[bool], grad: Tensor, x: Tensor,
+    parameters: Sequence[Tensor | None],
+) -> list[Tensor | None]:  # fmt: skip
+    """The gradients that are wanted of the input, the weights and the biases; None of the others.
+
+    Args:
+        workspace: of the forward.
+        wanted: of the input, then of ``parameters``.
+        grad: of the output, contiguous.
+        x: the input.
+        parameters: weights, then biases.
+    """
     layers, batch = len(chain.edges), len(x)
-    _, _, input_wanted, *wanted = ctx.needs_input_grad
-    gradients = [torch.empty_like(p) if w else None for p, w in zip(parameters, wanted, strict=True)]
-    grad_x = torch.empty_like(x) if input_wanted else None
-    armed = [i for i in chain.armed if wanted[i]]
-    grad_workspace = network.workspace(batch) if armed else None
-    network.backward(
-        batch, workspace, parameters[:layers], grad, grad_x, gradients[:layers], gradients[layers:], grad_workspace
-    )
+    weights: Any = parameters[:layers]
+    grad_x, *gradients = [
+        torch.empty_like(one) if want and one is not None else None
+        for one, want in zip((x, *parameters), wanted, strict=True)
+    ]
+    armed = [i for i in chain.armed if wanted[1 + i]]
+    grad_workspace: Any = network.workspace(batch) if armed else None
+    network.backward(batch, workspace, weights, grad, grad_x, gradients[:layers], gradients[layers:], grad_workspace)
     for i in armed:
         x_i, y_i = (network.features(workspace, batch, boundary) for boundary in (i, i + 1))
-        chain.probes[i].record(parameters[i], Pair(x_i, network.features(grad_workspace, batch, i + 1), y_i))
-    return (None, None, grad_x, *gradients)
+        chain.probes[i].record(Pair(x_i, network.features(grad_workspace, batch, i + 1), y_i))  # type: ignore[union-attr]
+    return [grad_x, *gradients]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -54,6 +55,31 @@ class Workspace:
         del self._idle[: -self.KEPT]
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Of a workspace that somebody else keeps."""
+
+    tensor: Tensor
+
+
+VECTOR_BYTES = {"avx512": 64, "avx2": 32, "baseline": 16}
+"""By instruction set."""
+
+
+def workspace_unit(edges: Sequence[Edges], activations: Sequence[str], dtype: torch.dtype) -> tuple[int, int]:
+    """Workspaces are for multiples of so many samples, and have so many numbers for that many."""
+    kernels = library.library()
+    assert kernels is not None
+    lanes = VECTOR_BYTES[kernels.sa_isa().decode()] // dtype.itemsize
+    features = edges[0].shape[1] + sum(e.shape[0] for e in edges)
+    return lanes, lanes * (features + norm_features(edges, activations))
+
+
+def norm_features(edges: Sequence[Edges], activations: Sequence[str]) -> int:
+    """Numbers of a sample that normalised layers keep besides their outputs: normalised sums, and their scale."""
+    return sum(e.shape[0] + 1 for e, name in zip(edges, activations, strict=True) if ACTIVATIONS[name].norm)
+
+
 class NativeNetwork:
     """Keeps the index arrays alive for as long as the handle; weights are passed at each call."""
 
@@ -64,8 +90,7 @@ class NativeNetwork:
         self.edges = tuple(edges)
         self.dtype = dtype
         self._heights = [edges[0].shape[1], *(e.shape[0] for e in edges)]
-        norms = [ACTIVATIONS[activation].norm for activation in activations]
-        self._norm_heights = sum(e.shape[0] + 1 for e, norm in zip(edges, norms, strict=True) if norm)
+        self._norm_heights = norm_features(edges, activations)
         self._idle: list[Tensor] = []
         self.in_features, self.out_features = edges[0].shape[1], edges[-1].shape[0]
         structs = (library.LayerStruct * len(edges))()
@@ -94,13 +119,13 @@ class NativeNetwork:
         size: int = self.library.sa_workspace_bytes(self.handle, batch)
         return size // self.dtype.itemsize
 
-    def workspace(self, batch: int) -> Workspace:
-        """Memory for them."""
-        return Workspace(self._idle, self.workspace_size(batch), self.dtype)
+    def workspace(self, batch: int, memory: Tensor | None = None) -> Workspace | Memory:
+        """Memory for them: some that is given, or some that is lent."""
+        return Workspace(self._idle, self.workspace_size(batch), self.dtype) if memory is None else Memory(memory)
 
     def forward(
         self, x: Tensor | None, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
-        workspace: Workspace | None, output: bool = True,
+        workspace: Workspace | Memory | None, output: bool = True,
     ) -> Tensor | None:  # fmt: skip
         """``x``: [batch, in_features] -> [batch, out_features].
 
@@ -114,7 +139,7 @@ class NativeNetwork:
 
     def forward_arguments(
         self, x: Tensor | None, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
-        workspace: Workspace | None, y: Tensor | None,
+        workspace: Workspace | Memory | None, y: Tensor | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Of ``sa_network_forward``. Good for as long as the tensors live where they are."""
         return (
@@ -129,9 +154,9 @@ class NativeNetwork:
         )
 
     def backward(
-        self, batch: int, workspace: Workspace, weights: Sequence[Tensor], grad_output: Tensor | None,
+        self, batch: int, workspace: Workspace | Memory, weights: Sequence[Tensor], grad_output: Tensor | None,
         grad_input: Tensor | None, grad_weights: Sequence[Tensor | None], grad_biases: Sequence[Tensor | None],
-        grad_workspace: Workspace | None = None, input_gradient: bool = False,
+        grad_workspace: Workspace | Memory | None = None, input_gradient: bool = False,
     ) -> None:  # fmt: skip
         """Fill the gradients given; None where not wanted. See kernels/include/sparse_agents/network.h."""
         status = self.library.sa_network_backward(
@@ -142,9 +167,9 @@ class NativeNetwork:
             library.check(status, "sparse backward")
 
     def backward_arguments(
-        self, batch: int, workspace: Workspace, weights: Sequence[Tensor], grad_output: Tensor | None,
+        self, batch: int, workspace: Workspace | Memory, weights: Sequence[Tensor], grad_output: Tensor | None,
         grad_input: Tensor | None, grad_weights: Sequence[Tensor | None], grad_biases: Sequence[Tensor | None],
-        grad_workspace: Workspace | None, input_gradient: bool,
+        grad_workspace: Workspace | Memory | None, input_gradient: bool,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Of ``sa_network_backward``. Good for as long as the tensors live where they are."""
         return (
@@ -161,7 +186,7 @@ class NativeNetwork:
             library.threads(),
         )
 
-    def features(self, workspace: Workspace, batch: int, boundary: int) -> Tensor:
+    def features(self, workspace: Workspace | Memory, batch: int, boundary: int) -> Tensor:
         """What a workspace holds at a layer boundary (0: the input, l: layer l's output), [features, batch]."""
         total, before = sum(self._heights) + self._norm_heights, sum(self._heights[:boundary])
         height = self._heights[boundary]

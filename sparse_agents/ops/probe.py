@@ -60,12 +60,13 @@ class GradientProbe:
         self._pending: list[tuple[int, Caught]] = []
         self._fresh = True
         self._version = -1
+        self._weight: Tensor | None = None
         self._handle: torch.utils.hooks.RemovableHandle | None = None
 
     def arm(self, weight: Tensor) -> None:
         """Catch from the next backward on."""
         self.disarm()
-        self.armed = True
+        self.armed, self._weight = True, weight
         self._handle = weight.register_post_accumulate_grad_hook(self._accumulated)
 
     def disarm(self) -> None:
@@ -74,10 +75,12 @@ class GradientProbe:
         self._pending.clear()
         if self._handle is not None:
             self._handle.remove()
-            self._handle = None
+            self._handle = self._weight = None
 
-    def record(self, weight: Tensor, pair: Caught) -> None:
-        """From within a backward."""
+    def record(self, pair: Caught) -> None:
+        """From within a backward, while armed."""
+        weight = self._weight
+        assert weight is not None
         zeroed = weight.grad is not None and weight.grad._version != self._version and not bool(weight.grad.any())
         self._fresh = weight.grad is None or zeroed
         self._pending.append((torch._C._current_graph_task_id(), pair))

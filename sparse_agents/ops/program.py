@@ -1,6 +1,6 @@
 """Training steps as lists of operations that the kernel library runs in one call.
 
-The structs are those of kernels/include/sparse_agents/program.h, which says what each does.
+The structs are those of kernels/include/sparse_agents/operations.h, which says what each does.
 """
 
 from __future__ import annotations
@@ -21,18 +21,27 @@ MAX_COLUMNS = MAX_CRITICS = 16
 
 
 class Operation(ctypes.Structure):
-    """One struct; tensors and arrays it points to are given by name, and kept alive."""
+    """One struct; tensors and arrays it points to are given by name, and kept alive.
+
+    Attributes:
+        given: what the fields were made of.
+        alive: what the struct points to.
+    """
 
     KIND: ClassVar[int]
     kind: int
+    given: dict[str, Any]
     alive: list[Any]
 
     @classmethod
     def of(cls, **fields: Any) -> Any:
-        """Tensors become pointers, lists of them arrays of pointers, lists of numbers arrays of int64."""
+        """Tensors become pointers, lists of them arrays of pointers, lists of numbers arrays of int64.
+
+        Arrays lie on torch's default device.
+        """
         operation = cls()
         operation.kind = cls.KIND
-        operation.alive = []
+        operation.given, operation.alive = fields, []
         known = {field[0] for field in cls._fields_}
         for name, value in fields.items():
             if name not in known:
@@ -47,10 +56,8 @@ class Operation(ctypes.Structure):
             return value.data_ptr()
         if not isinstance(value, list | tuple):
             return value
-        numbers = all(isinstance(one, int) for one in value)
-        array = (_L * len(value))(*value) if numbers else (_P * len(value))(*map(self._keep, value))
-        self.alive.append(array)
-        return ctypes.addressof(array)
+        array = torch.tensor([self._keep(one) or 0 for one in value], dtype=torch.int64)
+        return self._keep(array)
 
     def point(self, field: str, tensors: Sequence[Tensor]) -> None:
         """Fill an array of pointers that is part of the struct."""
@@ -110,9 +117,10 @@ class Copy(Operation):
 class SmoothedAction(Operation):
     KIND = 4
     _fields_ = [
-        ("kind", _I), ("rows", _L), ("columns", _L), ("out_stride", _L), ("clip", _D), ("action", _P), ("noise", _P),
-        ("out", _P),
+        ("kind", _I), ("rows", _L), ("columns", _L), ("out_stride", _L), ("scale", _D), ("clip", _D), ("action", _P),
+        ("noise", _P), ("out", _P),
     ]  # fmt: skip
+    scale: float
     clip: float
 
 
@@ -181,7 +189,7 @@ class Entropy(Operation):
     KIND = 13
     _fields_ = [
         ("kind", _I), ("rows", _L), ("target", _D), ("log_prob", _P), ("logarithm", _P), ("grad", _P),
-        ("coefficient", _P), ("loss", _P),
+        ("coefficient", _P), ("coefficients", _P), ("loss", _P),
     ]  # fmt: skip
     target: float
 

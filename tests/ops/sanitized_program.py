@@ -130,8 +130,8 @@ class Run:
     def actions(self, rows: int, columns: int) -> None:
         action, noise = self.memory(rows, columns), self.memory(rows, columns, dtype=np.float32)
         out = self.room(rows, columns)
-        self.call(4, "llldppp", rows, columns, columns, 0.5, action, noise, out)
-        self.same(out, np.clip(action.array + np.clip(noise.array, -0.5, 0.5), -1, 1))
+        self.call(4, "lllddppp", rows, columns, columns, 2.0, 0.5, action, noise, out)
+        self.same(out, np.clip(action.array + np.clip(2 * noise.array, -0.5, 0.5), -1, 1))
         parameters, noise = self.memory(rows, 2 * columns), self.memory(rows, columns)
         drawn, log_prob = self.room(rows, columns), self.room(rows)
         self.call(10, "llpppp", rows, columns, parameters, noise, drawn, log_prob)
@@ -146,9 +146,11 @@ class Run:
         given = (entropy, parameters, noise, drawn, by_action, gradient)
         self.call(11, "illlpppp16pp", CRITICS, rows, columns, columns, *given)
         assert np.isfinite(gradient.array).all()
-        logarithm, grad, coefficient = self.memory(1), self.room(1), Memory(np.zeros(1))
-        self.call(13, "ldppppp", rows, -1.0, log_prob, logarithm, grad, coefficient, loss)
+        logarithm, grad = self.memory(1), self.room(1)
+        coefficient, total = Memory(np.zeros(1)), Memory(np.ones(1))
+        self.call(13, "ldpppppp", rows, -1.0, log_prob, logarithm, grad, coefficient, total, loss)
         self.same(coefficient, np.exp(logarithm.array))
+        self.same(total, 1 + np.exp(logarithm.array))
 
     def gathers(self, rows: int, columns: int) -> None:
         source, out = self.memory(50, columns, dtype=np.float64), self.room(rows, columns)

@@ -10,13 +10,12 @@
 // only as wide as its samples need, rounded up to a whole vector; the padding of inputs and gradients is zero.
 // Workspaces are aligned to 64 bytes.
 #pragma once
-#include <stdint.h>
+#include "types.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef enum { SA_FLOAT32 = 0, SA_FLOAT64 = 1 } sa_dtype;
 typedef enum { SA_IDENTITY = 0, SA_RELU = 1, SA_TANH = 2 } sa_activation;
 
 // Added to an activation: before it, every sample's sums get mean 0 and variance 1 over the layer's rows.
@@ -36,8 +35,6 @@ typedef struct {
   const int32_t *row_ptr, *col;        // CSR: [rows + 1], [nnz]
   const int32_t *col_ptr, *row, *slot; // CSC: [cols + 1], [nnz], [nnz] (CSR slot of each entry)
 } sa_layer;
-
-typedef struct sa_network sa_network;
 
 // Bounds, order and agreement of both views. O(nnz).
 sa_status sa_layer_check(const sa_layer *layer);

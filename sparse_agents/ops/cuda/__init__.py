@@ -5,19 +5,23 @@ Kernels are CUDA C++ (kernels/cuda), compiled at first use for the device at han
 """
 
 from sparse_agents.ops.cuda.balance import balance
+from sparse_agents.ops.cuda.choice import cuda_network
 from sparse_agents.ops.cuda.device import DeviceLauncher, launcher_for
 from sparse_agents.ops.cuda.geometry import Processor, RowGeometry, row_geometry
 from sparse_agents.ops.cuda.kernel import Kernel, Launcher
 from sparse_agents.ops.cuda.network import CudaNetwork
+from sparse_agents.ops.cuda.program import DeviceProgram
 
 __all__ = [
     "CudaNetwork",
     "DeviceLauncher",
+    "DeviceProgram",
     "Kernel",
     "Launcher",
     "Processor",
     "RowGeometry",
     "balance",
+    "cuda_network",
     "launcher_for",
     "row_geometry",
 ]

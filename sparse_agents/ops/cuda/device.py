@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -51,6 +51,14 @@ class DeviceLauncher:
             self._checked(
                 self._driver.cuLaunchKernel(function, *grid, *block, shared, stream, ctypes.addressof(pointers), 0)
             )
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`sparse_agents.ops.cuda.Launcher`. Every kernel must have been launched before."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self._index), torch.cuda.graph(graph):
+            work()
+        replay: Callable[[], None] = graph.replay
+        return replay
 
     def _load(self, kernel: Kernel) -> Any:
         torch.cuda.current_stream()  # torch's context is the one that modules are loaded into

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 COLUMNS = 8
@@ -11,6 +12,10 @@ THREADS = 512
 LANES = (4, 8, 16, 32)
 MOST_ENTRIES = 16
 """Connections that a lane holds in registers. At 32 the backward spills."""
+MOST_LAYERS = 8
+"""``kMostLayers`` of kernels/include/sparse_agents/cuda/chain.h."""
+MOST_CONNECTIONS = 1 << 16
+"""Of a network that a block goes through by itself; with more of them layers are better shared out among blocks."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,42 @@ def row_geometry(rows: int, longest: int, features: int, batch: int, processor: 
     wanted = max(1, min(tiles, processor.multiprocessors * resident // blocks))
     each = -(-tiles // wanted)
     return RowGeometry(lanes, entries, passes, threads, blocks, -(-tiles // each), each, shared)
+
+
+@dataclass(frozen=True)
+class ChainGeometry:
+    """How a small network lies on the device.
+
+    Attributes:
+        blocks: each of which takes one tile after the other.
+        threads: of a block.
+        shared_bytes: of a block.
+        lanes_up: threads that share out a row, layer by layer, in the forward.
+        lanes_down: in the backward.
+    """
+
+    blocks: int
+    threads: int
+    shared_bytes: int
+    lanes_up: tuple[int, ...]
+    lanes_down: tuple[int, ...]
+
+
+def fits_a_block(heights: Sequence[int], connections: int, processor: Processor) -> bool:
+    """Whether a network with such boundaries is a small one."""
+    fits = _two_boundaries(heights) <= processor.shared_bytes and len(heights) <= MOST_LAYERS + 1
+    return fits and connections <= MOST_CONNECTIONS
+
+
+def chain_geometry(heights: Sequence[int], batch: int, processor: Processor) -> ChainGeometry:
+    """For a network of which :func:`fits_a_block` is true."""
+    lanes = [min(LANES[-1], 1 << max(THREADS // height, 1).bit_length() - 1) for height in heights]
+    blocks = min(tiles_of(batch), 2 * processor.multiprocessors)
+    return ChainGeometry(blocks, THREADS, _two_boundaries(heights), tuple(lanes[1:]), tuple(lanes[:-1]))
+
+
+def _two_boundaries(heights: Sequence[int]) -> int:
+    return 2 * max(heights) * COLUMNS * 4
 
 
 def _power_of_two(least: int) -> int:

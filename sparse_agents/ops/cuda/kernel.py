@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,3 +41,6 @@ class Launcher(Protocol):
             shared: bytes of dynamic shared memory of a block.
             arguments: as ctypes has them.
         """
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """What ``work`` launches, without launching it: the result does, as a whole."""

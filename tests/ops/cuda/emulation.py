@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,7 @@ class EmulatedLauncher:
     Attributes:
         seed: of that order.
         launches: kernels and grids so far.
+        captures: graphs so far.
     """
 
     def __init__(self, processor: Processor, seed: int = 0) -> None:
@@ -36,6 +37,7 @@ class EmulatedLauncher:
             pytest.skip("needs g++")
         self.processor, self.seed = processor, seed
         self.launches: list[tuple[Kernel, Grid]] = []
+        self.captures = 0
 
     def launch(self, kernel: Kernel, grid: Grid, block: Grid, shared: int, arguments: Sequence[Any]) -> None:
         self.launches.append((kernel, grid))
@@ -48,6 +50,11 @@ class EmulatedLauncher:
             kernel.name.encode(), *sizes, ctypes.c_size_t(shared), pointers, len(arguments), ctypes.c_uint(self.seed)
         )
         assert problem is None, f"{kernel}: {problem.decode()}"
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Whatever it launches is launched again each time, with the numbers of that time."""
+        self.captures += 1
+        return work
 
 
 _loaded: dict[tuple[object, ...], ctypes.CDLL] = {}

@@ -11,18 +11,16 @@ from torch import nn
 
 from sparse_agents import sparsify
 from sparse_agents.ops import Chain
-from sparse_agents.ops.cuda import CudaNetwork, Processor
-
-SMALL = Processor(multiprocessors=4, shared_bytes=2048)
+from sparse_agents.ops.cuda import CudaNetwork, Processor, cuda_network
 
 
-@pytest.fixture
-def emulated(monkeypatch: pytest.MonkeyPatch) -> list[CudaNetwork]:
+@pytest.fixture(params=[1024, 8192], ids=["layered", "small"])
+def emulated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[CudaNetwork]:
     """Every chain computes on one; those that were made."""
-    launcher, made = EmulatedLauncher(SMALL), []
+    launcher, made = EmulatedLauncher(Processor(multiprocessors=4, shared_bytes=request.param)), []
 
     def network(chain: Chain, x: torch.Tensor) -> CudaNetwork:
-        made.append(CudaNetwork(chain.edges, chain.activations, launcher))
+        made.append(cuda_network(chain.edges, chain.activations, launcher))
         return made[-1]
 
     monkeypatch.setattr(Chain, "_new_native", network)

@@ -7,7 +7,15 @@ import itertools
 import pytest
 
 from sparse_agents.ops.cuda import Processor, row_geometry
-from sparse_agents.ops.cuda.geometry import COLUMNS, LANES, MOST_ENTRIES, THREADS, tiles_of
+from sparse_agents.ops.cuda.geometry import (
+    COLUMNS,
+    LANES,
+    MOST_ENTRIES,
+    THREADS,
+    chain_geometry,
+    fits_a_block,
+    tiles_of,
+)
 
 H200 = Processor(132, 232448)
 
@@ -47,3 +55,32 @@ def test_what_does_not_fit_into_shared_memory_is_read_from_where_it_is() -> None
     assert row_geometry(10, 10, 232448 // 32, 8, H200).shared_bytes == 232448
     assert row_geometry(10, 10, 232448 // 32 + 1, 8, H200).shared_bytes == 0
     assert dict(row_geometry(10, 10, 9999, 8, H200).defines)["SA_SLAB"] == 0
+
+
+def test_networks_of_agents_fit_a_block() -> None:
+    """DS-TD3's: 17-256-256-6 at 90% has 7,142 connections; two layers of 256 features take 16 KB."""
+    heights = [17, 256, 256, 6]
+    assert fits_a_block(heights, 7142, H200)
+    g = chain_geometry(heights, 256, H200)
+    assert (g.blocks, g.threads, g.shared_bytes) == (32, 512, 16384)
+    assert g.lanes_up == (2, 2, 32)
+    assert g.lanes_down == (16, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("heights", "connections"),
+    [([3633, 10], 100), ([10, 3633, 10], 100), ([5] * 10, 100), ([256, 256], (1 << 16) + 1)],
+    ids=["wide input", "wide layer", "many layers", "many connections"],
+)
+def test_larger_ones_do_not(heights: list[int], connections: int) -> None:
+    assert not fits_a_block(heights, connections, H200)
+
+
+@pytest.mark.parametrize("height", [1, 3, 15, 16, 17, 256, 511, 512, 3000])
+@pytest.mark.parametrize("batch", [1, 100, 100_000])
+def test_every_row_of_a_small_network_has_threads(height: int, batch: int) -> None:
+    g = chain_geometry([height, 7, height], batch, H200)
+    for lanes, rows in ((g.lanes_down[0], height), (g.lanes_up[0], 7)):
+        assert lanes in (1, 2, 4, 8, 16, 32)
+        assert lanes == 32 or lanes == 1 or THREADS // 2 < lanes * rows <= THREADS
+    assert 1 <= g.blocks <= min(tiles_of(batch), 2 * H200.multiprocessors)

@@ -10,9 +10,14 @@ from emulation import EmulatedLauncher
 from torch import Tensor
 
 from sparse_agents.ops.cuda import CudaNetwork, Processor
+from sparse_agents.ops.cuda.layered import LayeredNetwork
+from sparse_agents.ops.cuda.small import SmallNetwork
 from sparse_agents.topology import Edges
 
-SMALL = Processor(multiprocessors=3, shared_bytes=4096)
+KINDS = {
+    "layered": (LayeredNetwork, Processor(multiprocessors=3, shared_bytes=4096)),
+    "small": (SmallNetwork, Processor(multiprocessors=1, shared_bytes=1 << 16)),  # two blocks
+}
 ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
 
 
@@ -42,9 +47,10 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seed", range(2))
-def test_forward_and_backward_are_those_of_dense_layers(case: str, seed: int) -> None:
+def test_forward_and_backward_are_those_of_dense_layers(case: str, seed: int, kind: str) -> None:
     widths, density, batch = CASES[case]
     generator = torch.Generator().manual_seed(seed)
     edges = [drawn(rows, cols, density, generator) for cols, rows in itertools.pairwise(widths)]
@@ -59,7 +65,8 @@ def test_forward_and_backward_are_those_of_dense_layers(case: str, seed: int) ->
     y = dense(edges, exact, exact_biases, activations, exact_x)
     y.backward(grad.double())
 
-    network = CudaNetwork(edges, activations, EmulatedLauncher(SMALL, seed))
+    network_class, processor = KINDS[kind]
+    network: CudaNetwork = network_class(edges, activations, EmulatedLauncher(processor, seed))
     workspace = network.workspace(batch)
     found = network.forward(x, batch, weights, biases, workspace)
     torch.testing.assert_close(found.double(), y.detach(), rtol=1e-5, atol=1e-5)

@@ -1,0 +1,113 @@
+"""A chain of layers of any size on a CUDA device, one after the other."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparse_agents.ops.activation import ACTIVATIONS
+from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, row_geometry, tiles_of
+from sparse_agents.ops.cuda.kernel import Kernel
+from sparse_agents.ops.cuda.network import CudaNetwork, Tiles, pointer
+from sparse_agents.ops.cuda.rows import Rows
+
+SIDE = 32
+"""``kSide`` of kernels/cuda/boundary.cu."""
+SQUARE = (SIDE, 8, 1)
+SQUARE_BYTES = SIDE * (SIDE + 1) * 4
+SUMMING = 256
+INTO_TILES, FROM_TILES, THROUGH_ACTIVATION, ADD_PARTS = (
+    Kernel("boundary.cu", name) for name in ("into_tiles", "from_tiles", "through_activation", "add_parts")
+)
+
+
+class LayeredNetwork(CudaNetwork):
+    """A few launches for each layer."""
+
+    def forward(
+        self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
+        workspace: Tiles | None, y: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        values = (workspace or self.workspace(batch)).boundaries
+        self._boundary(INTO_TILES, batch, self.heights[0], x, values[0])
+        for i, rows in enumerate(self.by_output):
+            geometry = self._geometry(rows, batch)
+            self._rows(
+                "sparse_forward", rows, geometry, batch, weights[i],
+                pointer(biases[i]), ctypes.c_int(self.activations[i]), pointer(values[i]), pointer(values[i + 1]),
+            )  # fmt: skip
+        y = self._output(batch, y)
+        self._boundary(FROM_TILES, batch, self.heights[-1], values[-1], y)
+        return y
+
+    def backward(
+        self, batch: int, workspace: Tiles, weights: Sequence[Tensor], grad_output: Tensor, grad_input: Tensor | None,
+        grad_weights: Sequence[Tensor | None], grad_biases: Sequence[Tensor | None],
+        grad_workspace: Tiles | None = None,
+    ) -> None:  # fmt: skip
+        values, gradients = workspace.boundaries, (grad_workspace or self.workspace(batch)).boundaries
+        self._boundary(INTO_TILES, batch, self.heights[-1], grad_output, gradients[-1])
+        for i in reversed(range(len(self.edges))):
+            self._through_activation(i, batch, values[i + 1], gradients[i + 1], grad_biases[i])
+            wanted = i > 0 or grad_input is not None
+            self._layer_backward(
+                i, batch, weights[i], values[i], gradients[i + 1], gradients[i] if wanted else None, grad_weights[i]
+            )
+        if grad_input is not None:
+            self._boundary(FROM_TILES, batch, self.heights[0], gradients[0], grad_input)
+
+    def _layer_backward(
+        self, i: int, batch: int, weight: Tensor, x: Tensor, grad: Tensor, grad_x: Tensor | None,
+        grad_weight: Tensor | None,
+    ) -> None:  # fmt: skip
+        rows = self.by_input[i]
+        geometry = self._geometry(rows, batch)
+        if grad_weight is None:  # a product with the transpose
+            if grad_x is not None:
+                identity = ctypes.c_int(ACTIVATIONS["identity"].code)
+                self._rows(
+                    "sparse_forward", rows, geometry, batch, weight,
+                    pointer(None), identity, pointer(grad), pointer(grad_x),
+                )  # fmt: skip
+            return
+        connections, parts = self.edges[i].nnz, grad_weight
+        if geometry.splits > 1:
+            parts = torch.empty(geometry.splits * connections, dtype=torch.float32, device=self.device)
+        self._rows(
+            "sparse_backward", rows, geometry, batch, weight,
+            ctypes.c_int(connections), pointer(x), pointer(grad), pointer(grad_x), pointer(parts),
+        )  # fmt: skip
+        if geometry.splits > 1:
+            blocks = (-(-connections // SUMMING), 1, 1)
+            sizes = ctypes.c_int(connections), ctypes.c_int(geometry.splits)
+            arguments = (*sizes, pointer(parts), pointer(grad_weight))
+            self.launcher.launch(ADD_PARTS, blocks, (SUMMING, 1, 1), 0, arguments)
+
+    def _geometry(self, rows: Rows, batch: int) -> RowGeometry:
+        return row_geometry(rows.count, rows.longest, rows.features, batch, self.launcher.processor)
+
+    def _rows(
+        self, name: str, rows: Rows, geometry: RowGeometry, batch: int, weight: Tensor, *more: Any
+    ) -> None:  # fmt: skip
+        """One of the kernels of layer.cu."""
+        sizes = (rows.count, rows.features, tiles_of(batch), geometry.tiles_each, geometry.passes)
+        arguments = (*map(ctypes.c_int, sizes), *map(pointer, (rows.row_ptr, rows.feature, rows.slot, weight)), *more)
+        kernel = Kernel("layer.cu", name, geometry.defines)
+        grid = (geometry.blocks, geometry.splits, 1)
+        self.launcher.launch(kernel, grid, (geometry.threads, 1, 1), geometry.shared_bytes, arguments)
+
+    def _through_activation(self, i: int, batch: int, y: Tensor, grad: Tensor, grad_bias: Tensor | None) -> None:
+        features, tiles = self.heights[i + 1], tiles_of(batch)
+        threads = max(32, min(SUMMING, 1 << (tiles * COLUMNS - 1).bit_length()))
+        sizes = map(ctypes.c_int, (features, tiles, self.activations[i]))
+        arguments = (*sizes, pointer(y), pointer(grad), pointer(grad_bias))
+        self.launcher.launch(THROUGH_ACTIVATION, (features, 1, 1), (threads, 1, 1), threads * 4, arguments)
+
+    def _boundary(self, kernel: Kernel, batch: int, features: int, source: Tensor, target: Tensor) -> None:
+        grid = (-(-features // SIDE), -(-batch // SIDE), 1)
+        arguments = (ctypes.c_int(batch), ctypes.c_int(features), pointer(source), pointer(target))
+        self.launcher.launch(kernel, grid, SQUARE, SQUARE_BYTES, arguments)
