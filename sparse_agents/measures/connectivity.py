@@ -39,6 +39,6 @@ def connectivity(edges: Edges, weight: Tensor, size: int = 128) -> Tensor:
     block = row * width + column
     sums = torch.zeros(height * width, dtype=torch.float64, device=weight.device)
     sums.index_add_(0, block, weight.detach().abs().double())
-    of_row = torch.bincount(torch.arange(rows) * height // rows, minlength=height)
-    of_column = torch.bincount(torch.arange(columns) * width // columns, minlength=width)
+    of_row = torch.bincount(torch.arange(rows, device=row.device) * height // rows, minlength=height)
+    of_column = torch.bincount(torch.arange(columns, device=row.device) * width // columns, minlength=width)
     return sums.view(height, width) / (of_row[:, None] * of_column[None, :])

@@ -34,8 +34,8 @@ def topology_distance(first: Sequence[Edges], second: Sequence[Edges]) -> list[f
     distances = []
     columns: Any = slice(None)
     for one, other in zip(first, second, strict=True):
-        cost = _edit_distances(one.mask(), other.mask()[:, columns])
-        rows, matched = linear_sum_assignment(cost.numpy())
+        cost = _edit_distances(one.mask(), other.mask()[:, columns]).cpu().numpy()
+        rows, matched = linear_sum_assignment(cost)
         distances.append(float(cost[rows, matched].mean()))
         columns = torch.as_tensor(matched)
     return distances

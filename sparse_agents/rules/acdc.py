@@ -44,4 +44,8 @@ class ACDC(PruningRule):
     def update(self, update: Update) -> Sequence[Rewire | None]:
         if self._compresses(update.moment):
             return super().update(update)
-        return [Rewire.to(layer.edges, torch.arange(layer.edges.size)) for layer in update.layers]
+        return [self._full(layer) for layer in update.layers]
+
+    @staticmethod
+    def _full(layer: LayerView) -> Rewire:
+        return Rewire.to(layer.edges, torch.arange(layer.edges.size, device=layer.weight.device))

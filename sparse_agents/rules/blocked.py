@@ -127,8 +127,8 @@ class Grid:
 
     def _fine_ids(self, coarse: Edges) -> Tensor:
         """``[blocks, area]``."""
-        rows = torch.arange(self.block[0]).view(-1, 1)
-        cols = torch.arange(self.block[1])
+        rows = torch.arange(self.block[0], device=coarse.col.device).view(-1, 1)
+        cols = torch.arange(self.block[1], device=coarse.col.device)
         first = coarse.row * self.block[0] * self.shape[1] + coarse.col.to(torch.int64) * self.block[1]
         return first.view(-1, 1) + (rows * self.shape[1] + cols).flatten()
 

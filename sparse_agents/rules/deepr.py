@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import random_growth
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Rewire, places
+from sparse_agents.topology import Rewire, generator_on, places
 
 AWAKENED = 1e-12
 """The size of a connection that was just grown, too small to matter and large enough to have a sign."""
@@ -53,7 +53,7 @@ class DeepR(ExchangeRule):
 
     def after_step(self, layer: LayerView) -> None:
         sign = layer.memory.slots["sign"]
-        noise = torch.randn(len(sign), generator=layer.generator, dtype=sign.dtype)
+        noise = torch.empty_like(sign).normal_(generator=generator_on(sign.device, layer.generator))
         layer.weight.add_(noise, alpha=self.noise).sub_(sign, alpha=layer.learning_rate * self.l1)
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
@@ -65,5 +65,6 @@ class DeepR(ExchangeRule):
 
     def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
         zeros = super().new_weights(layer, rewire)
-        sign = torch.randint(2, zeros.shape, generator=layer.generator) * 2 - 1
+        generator = generator_on(zeros.device, layer.generator)
+        sign = torch.randint(2, zeros.shape, generator=generator, device=zeros.device) * 2 - 1
         return zeros + AWAKENED * sign.to(zeros.dtype)

@@ -29,7 +29,7 @@ def path_scores(edges: Edges, dtype: torch.dtype) -> Tiles:
         p = _inverse_root(graph.fan_in - tile.shared_inputs)  # [v, z1]
         q = _inverse_root(graph.fan_out[tile.inputs].unsqueeze(1) - tile.shared_outputs)  # [z2, u]
         reached = graph.outputs_of(tile.neighbours[tile.input] * p[tile.row])  # [links of v, u]
-        score = torch.zeros(len(p), edges.shape[1], dtype=dtype)
+        score = p.new_zeros(len(p), edges.shape[1])
         yield tile.first, score.index_add_(0, tile.row, reached.mul_(q[tile.input]))
 
 
@@ -98,10 +98,10 @@ class _Graph(NamedTuple):
             begin, end = int(self.edges.row_ptr[first]), int(self.edges.row_ptr[last])
             row, col = self.edges.row[begin:end] - first, self.edges.col[begin:end].to(torch.int64)
             inputs = different(col)
-            place = torch.full((cols,), -1)
-            place[inputs] = torch.arange(len(inputs))
+            place = torch.full((cols,), -1, device=inputs.device)
+            place[inputs] = torch.arange(len(inputs), device=inputs.device)
             neighbours = self._columns(place, len(inputs))
-            links = torch.zeros(last - first, cols, dtype=self.dtype)
+            links = self.fan_in.new_zeros(last - first, cols)
             links[row, col] = 1
             yield _Tile(
                 first,
@@ -117,7 +117,7 @@ class _Graph(NamedTuple):
         """Columns of the adjacency matrix as rows, ``[count, rows]``; ``place`` says where each goes, if not -1."""
         at = place[self.edges.col.to(torch.int64)]
         links = places(at >= 0)
-        block = torch.zeros(count, self.edges.shape[0], dtype=self.dtype)
+        block = self.fan_in.new_zeros(count, self.edges.shape[0])
         block.view(-1)[at[links] * self.edges.shape[0] + self.edges.row[links]] = 1
         return block
 

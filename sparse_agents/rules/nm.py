@@ -12,7 +12,7 @@ from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import fill_groups, magnitude_drop
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Edges, Moment, full_edges, random_in_groups
+from sparse_agents.topology import Edges, Moment, full_edges, generator_on, random_in_groups
 
 GROWTHS = ("gradient", "random")
 
@@ -81,10 +81,11 @@ class NM(ExchangeRule):
         """``(first position, [groups, m])``, none negative, of all groups."""
         if self.growth == "random":
             rows, cols = layer.edges.shape
-            step = max(1, (1 << 20) // cols)
+            step, device = max(1, (1 << 20) // cols), layer.weight.device
+            generator = generator_on(device, layer.generator)
             for row in range(0, rows, step):
                 many = (min(step, rows - row) * cols) // self.m
-                yield row * cols, torch.rand(many, self.m, generator=layer.generator)
+                yield row * cols, torch.rand(many, self.m, generator=generator, device=device)
             return
         for row, tile in layer.probe.tiles():
             yield row * layer.edges.shape[1], tile.abs().view(-1, self.m)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparse_agents.topology import Edges, ascending, by_size, by_value, merge, places
+from sparse_agents.topology import Edges, ascending, by_size, by_value, merge, places, window
 
 TILE_ELEMENTS = 1 << 15
 
@@ -38,9 +38,9 @@ class Resting:
     def below(cls, weight: Tensor, generator: torch.Generator) -> Resting:
         """Nothing known, all of it smaller than the connections."""
         ceiling = weight.abs().min().double()
-        key = torch.randint(2**62, (), generator=generator)
+        key = torch.randint(2**62, (), generator=generator).to(weight.device)
         level = torch.full_like(ceiling, torch.inf)
-        return cls(torch.empty(0, dtype=torch.int64), weight.new_empty(0), ceiling, level, key)
+        return cls(weight.new_empty(0, dtype=torch.int64), weight.new_empty(0), ceiling, level, key)
 
     @classmethod
     def read(cls, notes: Mapping[str, Tensor]) -> Resting:
@@ -81,7 +81,7 @@ class Resting:
         unknown = edges.size - edges.nnz - len(self.ids)
         level = self.level.minimum(self.ceiling) * max(1 - edges.nnz / max(unknown, 1), 0.0)
         level = level.to(self.values.dtype).double()  # which sizes are compared in
-        found, count = torch.empty(edges.nnz + 64, dtype=torch.int64), 0  # small pieces would leave holes in the heap
+        found, count = self.ids.new_empty(edges.nnz + 64), 0  # small pieces would leave holes in the heap
         for new in self._positions(level, edges):
             if count + len(new) > len(found):
                 found = torch.cat([found, torch.empty_like(found)])
@@ -97,10 +97,10 @@ class Resting:
         taken = [edges.ids, ascending(self.ids)]
         for first in range(0, edges.size, TILE_ELEMENTS):
             last = min(first + TILE_ELEMENTS, edges.size)
-            size = self.initial(torch.arange(first, last)).abs_()
+            size = self.initial(torch.arange(first, last, device=self.ids.device)).abs_()
             new = (size >= level) & (size < self.level)
             for ids in taken:
-                begin, end = torch.searchsorted(ids, torch.tensor([first, last])).tolist()
+                begin, end = window(ids, first, last)
                 new[ids[begin:end] - first] = False
             yield first + places(new)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import Edges, ascending, kth_smallest, places, random_free, without
+from sparse_agents.topology import Edges, ascending, kth_smallest, places, random_free, window, without
 
 
 def smallest(scores: Tensor, count: int) -> Tensor:
@@ -39,8 +39,8 @@ def largest_edges(weight: Tensor, count: int) -> Edges:
 def largest_of_all(scores: Sequence[Tensor], count: int) -> list[Tensor]:
     """Per layer, the indices that are among the ``count`` largest over all layers; each layer keeps at least one."""
     lengths = [len(s) for s in scores]
-    kept = torch.zeros(sum(lengths), dtype=torch.bool)
     everything = torch.cat(list(scores))
+    kept = torch.zeros_like(everything, dtype=torch.bool)
     for first, score in zip(_starts(lengths), scores, strict=True):
         if len(score):
             kept[first + int(score.argmax())] = True
@@ -91,7 +91,7 @@ def best_free(
     best_id = torch.empty(0, dtype=torch.int64, device=layer.weight.device)
     for first, tile in tiles:
         score = tile.reshape(-1)
-        begin, end = torch.searchsorted(taken, torch.tensor([first * cols, first * cols + len(score)])).tolist()
+        begin, end = window(taken, first * cols, first * cols + len(score))
         score[taken[begin:end] - first * cols] = -1.0
         if len(best_id) == count:  # later positions lose ties
             chosen = places(score > best_score.min())
@@ -118,7 +118,7 @@ def fill_groups(tiles: Iterable[tuple[int, Tensor]], survivors: Tensor, missing:
     grown = missing.new_empty(int(missing.sum()))
     done = 0
     for first, scores in tiles:
-        begin, end = torch.searchsorted(survivors, torch.tensor([first, first + scores.numel()])).tolist()
+        begin, end = window(survivors, first, first + scores.numel())
         scores.view(-1)[survivors[begin:end] - first] = -1.0
         wanted = missing[first // width : first // width + len(scores)]
         many = int(wanted.sum())

@@ -60,7 +60,7 @@ class SNFS(TopologyRule):
         """Let the momenta of all possible connections, present or not, follow the dense gradient."""
         notes = layer.memory.other
         if "m" not in notes:
-            notes["m"] = torch.zeros(layer.edges.shape, dtype=layer.weight.dtype)
+            notes["m"] = layer.weight.new_zeros(layer.edges.shape)
             notes["v"] = torch.zeros_like(notes["m"])
         for first, tile in layer.probe.tiles():
             rows = slice(first, first + len(tile))

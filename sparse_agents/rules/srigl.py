@@ -63,7 +63,7 @@ class SRigL(TopologyRule):
         exchanged = int(fraction * edges.nnz)
         size = layer.weight.abs()
         kept = largest(size, edges.nnz - exchanged)
-        active = torch.ones(edges.shape[0], dtype=torch.bool)
+        active = torch.ones(edges.shape[0], dtype=torch.bool, device=size.device)
         if not output:
             active = self._active(layer, kept, exchanged)
         if not active.all():
@@ -88,7 +88,7 @@ class SRigL(TopologyRule):
         active = salient >= max(1, int(self.ablation * edges.nnz / rows)) if self.ablation else salient >= 0
         needed = -(-edges.nnz // cols)  # units that can take all connections
         if int(active.sum()) < needed:
-            active = torch.zeros(rows, dtype=torch.bool)
+            active = torch.zeros_like(active)
             active[largest(salient, needed)] = True
         return active
 
@@ -96,7 +96,7 @@ class SRigL(TopologyRule):
 def _fan_ins(connections: int, active: Tensor) -> Tensor:
     """An equal share for every active unit, one more for the first few where it does not divide."""
     units = places(active)
-    fan_in = torch.zeros(len(active), dtype=torch.int64)
+    fan_in = torch.zeros_like(active, dtype=torch.int64)
     fan_in[units] = connections // len(units)
     fan_in[units[: connections % len(units)]] += 1
     return fan_in
@@ -110,5 +110,5 @@ def _at_most(slots: Tensor, size: Tensor, row: Tensor, limit: Tensor) -> Tensor:
     by_size = by_size[size[by_size].argsort(descending=True, stable=True)]
     by_row = by_size[row[by_size].argsort(stable=True)]
     counts.masked_fill_(counts <= limit, 0)
-    rank = torch.arange(len(by_row)) - (counts.cumsum(0) - counts)[row[by_row]]
+    rank = torch.arange(len(by_row), device=row.device) - (counts.cumsum(0) - counts)[row[by_row]]
     return ascending(torch.cat([slots[~crowded], by_row[rank < limit[row[by_row]]]]))

@@ -84,10 +84,10 @@ def flows(update: Update, weights: Sequence[Tensor]) -> list[Tensor]:
                 f"topology='synflow' multiplies the matrices of {', '.join(path)}, and these do not fit: "
                 "convolutions and LSTMs are not one matrix. Leave them dense with `exclude`, or use another rule."
             )
-        above = [torch.ones(steps[-1].shape[0], dtype=torch.float64)]
+        above = [flow[0].new_ones(steps[-1].shape[0])]
         for step in reversed(steps[1:]):
             above.insert(0, step.back(above[0]))
-        below = torch.ones(steps[0].shape[1], dtype=torch.float64)
+        below = flow[0].new_ones(steps[0].shape[1])
         for name, step, back in zip(path, steps, above, strict=True):
             if isinstance(step, _Sparse):
                 flow[index[name]] += step.weight * below[step.edges.col.long()] * back[step.edges.row]

@@ -98,12 +98,12 @@ def _in_use(edges: Edges, size: Tensor, budget: int) -> Edges:
     """Compute with the ``budget`` largest."""
     if budget == edges.nnz:
         return edges
-    active = torch.zeros(edges.nnz, dtype=torch.bool)
+    active = torch.zeros_like(size, dtype=torch.bool)
     active[largest(size, budget)] = True
     return edges.with_active(active)
 
 
 def _reuse(layer: LayerView) -> Rewire:
     """The same connections, others of them in use."""
-    slots = torch.arange(layer.edges.nnz)
+    slots = torch.arange(layer.edges.nnz, device=layer.weight.device)
     return Rewire(_in_use(layer.edges, layer.weight.abs(), layer.budget), slots, 0, 0)

@@ -5,14 +5,15 @@ from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
 from sparse_agents.topology.index_sets import complement, different, find, merge, union, without
 from sparse_agents.topology.lamp import lamp_score
-from sparse_agents.topology.order import ascending, by_size, by_value, kth_smallest, places
+from sparse_agents.topology.order import HOST, ascending, by_size, by_value, kth_smallest, places, window
 from sparse_agents.topology.rewire import Rewire
-from sparse_agents.topology.sampling import distinct, random_edges, random_free, random_in_groups
+from sparse_agents.topology.sampling import distinct, generator_on, random_edges, random_free, random_in_groups
 from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
 
 __all__ = [
     "ANNEALING",
     "DISTRIBUTIONS",
+    "HOST",
     "Budget",
     "Distribution",
     "Edges",
@@ -31,6 +32,7 @@ __all__ = [
     "distinct",
     "find",
     "full_edges",
+    "generator_on",
     "kth_smallest",
     "lamp_score",
     "merge",
@@ -39,5 +41,6 @@ __all__ = [
     "random_free",
     "random_in_groups",
     "union",
+    "window",
     "without",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparse_agents.errors import CheckpointError
 from sparse_agents.topology.index_sets import find
-from sparse_agents.topology.order import places
+from sparse_agents.topology.order import HOST, places
 
 
 class Transpose(NamedTuple):
@@ -154,6 +154,6 @@ class Edges:
 
 
 @lru_cache(maxsize=128)
-def full_edges(shape: tuple[int, int]) -> Edges:
+def full_edges(shape: tuple[int, int], device: torch.device = HOST) -> Edges:
     """Every connection; its slot order is that of ``nn.Linear.weight.view(-1)``."""
-    return Edges.from_ids(torch.arange(shape[0] * shape[1]), shape)
+    return Edges.from_ids(torch.arange(shape[0] * shape[1], device=device), shape)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+HOST = torch.device("cpu")
+
 
 def places(mask: Tensor) -> Tensor:
     """Where a mask ``[n]`` is true: int64, sorted."""
@@ -29,6 +31,14 @@ def insertion(ordered: Tensor, values: Tensor, right: bool = False) -> Tensor:
     if _for_numpy(ordered):
         return torch.from_numpy(np.searchsorted(ordered.numpy(), values.numpy(), side="right" if right else "left"))
     return torch.searchsorted(ordered, values, right=right)
+
+
+def window(ordered: Tensor, first: int, last: int) -> tuple[int, int]:
+    """Where in ``ordered`` the values of ``range(first, last)`` begin and end."""
+    if _for_numpy(ordered):
+        begin, end = np.searchsorted(ordered.numpy(), (first, last))
+        return int(begin), int(end)
+    return int(torch.searchsorted(ordered, first)), int(torch.searchsorted(ordered, last))
 
 
 def kth_smallest(values: Tensor, k: int) -> Tensor:

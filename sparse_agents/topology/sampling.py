@@ -9,14 +9,24 @@ from torch import Tensor
 
 from sparse_agents.topology.edges import Edges
 from sparse_agents.topology.index_sets import different, without
-from sparse_agents.topology.order import ascending, insertion
+from sparse_agents.topology.order import HOST, ascending, insertion
 
 FEW = 1024
 """A permutation of so many costs next to nothing."""
 
 
-def distinct(high: int, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` distinct integers of ``range(high)``, uniform over all such sets, sorted. int64.
+def generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """What draws there: on the processor ``generator`` itself, elsewhere one that has its seed from it.
+
+    So one state, the processor's, is all there is to be saved, and what is drawn need not be carried over.
+    """
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+
+def distinct(high: int, count: int, generator: torch.Generator, device: torch.device = HOST) -> Tensor:
+    """``count`` distinct integers of ``range(high)``, uniform over all such sets, sorted. int64, on ``device``.
 
     Many out of few: a permutation. Few out of many: the values that somewhat more draws with replacement hit, less
     a random set of them. All sets of one size are hit with one probability, so this is exactly uniform. A round that
@@ -25,13 +35,13 @@ def distinct(high: int, count: int, generator: torch.Generator) -> Tensor:
     if not 0 <= count <= high:
         raise ValueError(f"Cannot draw {count} distinct integers out of {high}.")
     if count * 3 >= high or high < FEW:
-        return ascending(torch.randperm(high, generator=generator)[:count])
+        return ascending(torch.randperm(high, generator=generator_on(device, generator), device=device)[:count])
     aim = count + 4 * math.isqrt(count) + 16
     draws = math.ceil(-high * math.log1p(-aim / high))
     while True:
-        hit = different(torch.randint(high, (draws,), generator=generator))
+        hit = different(torch.randint(high, (draws,), generator=generator_on(device, generator), device=device))
         if len(hit) >= count:
-            return without(hit, distinct(len(hit), len(hit) - count, generator))
+            return without(hit, distinct(len(hit), len(hit) - count, generator, device))
 
 
 def free_positions(taken: Tensor, ranks: Tensor) -> Tensor:
@@ -46,7 +56,7 @@ def free_positions(taken: Tensor, ranks: Tensor) -> Tensor:
 
 def random_free(taken: Tensor, size: int, count: int, generator: torch.Generator) -> Tensor:
     """``count`` positions out of ``range(size)`` that are not ``taken``, uniformly at random, sorted."""
-    ranks = distinct(size - len(taken), count, generator).to(taken.device)
+    ranks = distinct(size - len(taken), count, generator, taken.device)
     return free_positions(taken, ranks)
 
 

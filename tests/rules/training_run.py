@@ -27,6 +27,7 @@ class Run:
     options: dict[str, Any] = field(default_factory=dict)
     widths: tuple[int, ...] = (16, 24, 16, 1)
     dense: tuple[str, ...] = ()
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
@@ -42,6 +43,7 @@ class Run:
             dense=self.dense,
             seed=self.seed,
         )
+        self.module.to(self.device)
         self.optimizer = self.optimizer_type(self.module.parameters(), lr=0.01)  # type: ignore[call-arg]
         self.controller.attach(self.optimizer)
         self.step = 0
@@ -54,7 +56,7 @@ class Run:
         """Of this step."""
         generator = torch.Generator().manual_seed(self.step)
         x = torch.randn(32, self.widths[0], generator=generator, dtype=torch.float64).to(self.dtype)
-        return x, x[:, :1] * x[:, 1:2] + x[:, 2:3]
+        return x.to(self.device), (x[:, :1] * x[:, 1:2] + x[:, 2:3]).to(self.device)
 
     def backward(self) -> None:
         x, y = self.data()

@@ -34,7 +34,7 @@ class Inputs(Monitor):
                 continue
             strength = input_strength(layer.topology.edges, layer.weight)
             lines = self._lines.setdefault(name, [])
-            lines.append((strength / strength.max().clamp(min=1e-12)).float())
+            lines.append((strength / strength.max().clamp(min=1e-12)).float().cpu())
             if len(lines) > KEPT:
                 del lines[1::2]
             log.picture(f"inputs/{name}", np.asarray(torch.stack(lines).numpy(), dtype=np.float64))

@@ -24,7 +24,7 @@ class Pictures(Monitor):
 
     def record(self, watched: Watched, log: Log) -> None:
         for name, layer in watched.layers.items():
-            picture = connectivity(layer.topology.edges, layer.weight)
+            picture = connectivity(layer.topology.edges, layer.weight).cpu()
             log.picture(f"pictures/{name}", picture.numpy())
             if name in self._before:
                 log.picture(f"changes/{name}", (picture - self._before[name]).abs().numpy())
