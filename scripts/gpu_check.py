@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,11 +12,18 @@ from tqdm import tqdm
 
 from sparse_agents.benchmark import Record
 from sparse_agents.benchmark.cuda import Device, cuda_layers
+from sparse_agents.benchmark.cuda_agents import cuda_agents
 from sparse_agents.benchmark.gpu_check import Step, commands, measure, run_step, write
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.runs import output_folder
+
+BENCHMARKS: Mapping[str, Callable[[], Iterator[Record]]] = {
+    "layers": cuda_layers,
+    "TD3": partial(cuda_agents, "TD3"),
+    "SAC": partial(cuda_agents, "SAC"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,11 @@ def main(argv: Sequence[str]) -> None:
             bar.set_description(name)
             steps.append(run_step(name, command))
             write(arguments.out, device, steps, records)
-    step, found = measure("layers", lambda: list(cuda_layers()))
-    steps.append(step)
-    records += found
-    write(arguments.out, device, steps, records)
+    for name, benchmark in BENCHMARKS.items():
+        step, found = measure(name, benchmark)
+        steps.append(step)
+        records += found
+        write(arguments.out, device, steps, records)
     print((arguments.out / "gpu_check.md").read_text())
     failed = [step for step in steps if step.passed is False]
     if failed:

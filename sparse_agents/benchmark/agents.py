@@ -112,8 +112,8 @@ def new_agent(
         policy |= {"sparsity": sparsity, "distribution": "erk", "dense_output": False}
     name = "MlpPolicy" if sparsity is None else "SparseMlpPolicy"
     model: Any = kind(
-        name, make_env(env_id, 0), batch_size=batch, learning_starts=batch, seed=0, device="cpu", policy_kwargs=policy,
-        **{"buffer_size": 20_000, **settings},
+        name, make_env(env_id, 0), batch_size=batch, learning_starts=batch, seed=0, policy_kwargs=policy,
+        **{"buffer_size": 20_000, "device": "cpu", **settings},
     )  # fmt: skip
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model  # type: ignore[no-any-return]

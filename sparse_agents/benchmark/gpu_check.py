@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from sparse_agents.benchmark.timing import Record
 from sparse_agents.runs import atomic_file
 
-TESTS = ("tests/ops/cuda/test_device.py",)
+TESTS = ("tests/ops/cuda/test_device.py", "tests/training/test_device_engine.py")
 SANITIZERS = ("memcheck", "racecheck")
 
 
@@ -59,11 +59,11 @@ def run_step(name: str, command: Sequence[str]) -> Step:
     return Step(name, done.returncode == 0, said, time.monotonic() - begin)
 
 
-def measure(name: str, records: Callable[[], Sequence[Record]]) -> tuple[Step, Sequence[Record]]:
+def measure(name: str, records: Callable[[], Iterable[Record]]) -> tuple[Step, Sequence[Record]]:
     """A benchmark, which may fail like everything else here."""
     begin = time.monotonic()
     try:
-        found = records()
+        found = list(records())
     except RuntimeError as error:  # what torch and CUDA raise
         return Step(name, False, str(error), time.monotonic() - begin), []
     return Step(name, True, f"{len(found)} figures", time.monotonic() - begin), found

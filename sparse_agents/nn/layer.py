@@ -68,7 +68,7 @@ class SparseLayer(nn.Module):
                 if self.topology.edges is not edges:
                     raise RuntimeError(STALE_GRAPH)
                 if self.probe.armed:
-                    self.probe.record(self.weight, DenseGrad(grad.detach()))
+                    self.probe.record(DenseGrad(grad.detach()))
 
             matrix.register_hook(seen)
         return matrix

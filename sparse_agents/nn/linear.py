@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_agents.nn.layer import SparseLayer, check_shape
-from sparse_agents.ops import Chain, apply_chain
+from sparse_agents.ops import Chain, key_of, run_chain
 from sparse_agents.topology import Budget, Topology, allocate, random_edges
 
 
@@ -52,6 +52,7 @@ class SparseLinear(SparseLayer):
         self.backend = "csr"
         self.register_buffer("masked", torch.tensor(False))
         self._chain: Chain | None = None
+        self._key = key_of(self)
 
     def use(self, backend: str) -> None:
         """Compute by connections (``"csr"``), or densely with a matrix that is filled in (``"masked"``)."""
@@ -88,14 +89,18 @@ class SparseLinear(SparseLayer):
 
     def by_connections(self, x: Tensor) -> Tensor:
         """The forward of the ``"csr"`` backend."""
+        if x.ndim == 2:
+            return run_chain(self, self._key, x, [self.weight], [self.bias])
+        y = run_chain(self, self._key, x.reshape(-1, x.shape[-1]), [self.weight], [self.bias])
+        return y.view(*x.shape[:-1], self.out_features)
+
+    def chain(self) -> Chain:
+        """Its structure now."""
         chain = self._chain
         if chain is None or not chain.current():
             shape = (self.out_features, self.in_features)
             chain = self._chain = Chain([self.topology], [shape], ["identity"], [self.probe])
-        if x.ndim == 2:
-            return apply_chain(chain, x, [self.weight], [self.bias])
-        y = apply_chain(chain, x.reshape(-1, x.shape[-1]), [self.weight], [self.bias])
-        return y.view(*x.shape[:-1], self.out_features)
+        return chain
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
@@ -103,6 +108,10 @@ class SparseLinear(SparseLayer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_chain": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._key = key_of(self)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from sparse_agents.nn.linear import SparseLinear
 from sparse_agents.nn.norm import Normalised
-from sparse_agents.ops import MAX_LAYERS, NORMALISED, Chain, apply_chain
+from sparse_agents.ops import MAX_LAYERS, NORMALISED, Chain, key_of, run_chain
 from sparse_agents.ops.activation import EPSILON
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Identity: "identity"}
@@ -33,6 +33,7 @@ class Stretch:
         self.activations: list[str] = []
         self.modules: list[nn.Module] = []
         self._chain: Chain | None = None
+        self._key = key_of(self)
 
     def take(self, child: nn.Module) -> bool:
         """Append a linear layer, or what follows the last one; False where ``child`` is neither."""
@@ -81,8 +82,8 @@ class Stretch:
         weights = [p["weight"] for p in parameters]
         biases = [p["bias"] for p in parameters]
         if x.ndim == 2:
-            return apply_chain(self.chain(), x, weights, biases)
-        y = apply_chain(self.chain(), x.reshape(-1, x.shape[-1]), weights, biases)
+            return run_chain(self, self._key, x, weights, biases)
+        y = run_chain(self, self._key, x.reshape(-1, x.shape[-1]), weights, biases)
         return y.view(*x.shape[:-1], y.shape[-1])
 
 
@@ -142,15 +143,21 @@ class SparseSequential(nn.Sequential):
         return part
 
     def forget_stretches(self) -> None:
-        """After a child's backend has changed."""
+        """After a child's backend has changed. They are made anew at once, for ``torch.compile`` could not."""
         self.__dict__.pop("_cached_stretches", None)
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        self.forget_stretches()
-        super()._load_from_state_dict(*args)
+        self._stretches()
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_cached_stretches"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.forget_stretches()
+
+
+def _look_anew(module: nn.Module, incompatible_keys: object = None) -> None:
+    """Children may compute in another way than before."""
+    cast(SparseSequential, module).forget_stretches()
 
 
 def fuse(module: nn.Module) -> None:
@@ -158,3 +165,5 @@ def fuse(module: nn.Module) -> None:
     for part in module.modules():
         if type(part) is nn.Sequential and any(isinstance(child, SparseLinear) for child in part.children()):
             part.__class__ = SparseSequential
+            _look_anew(part)
+            part.register_load_state_dict_post_hook(_look_anew)

@@ -127,13 +127,13 @@ def make_env(
 
 
 def check_device(device: str) -> str:
-    """Refuse a device that cannot be used, instead of falling back in silence."""
+    """Refuse a device that cannot be used, instead of falling back in silence. ``auto`` is the processor."""
     if device in ("auto", "cpu"):
         return "cpu"
     if device.startswith("cuda"):
         if not torch.cuda.is_available():
             raise ConfigurationError(f"--device {device}: no CUDA device is available here. Use --device cpu.")
-        raise ConfigurationError(f"--device {device}: this version computes on the CPU only. Use --device cpu.")
+        return device
     raise unknown("device", device, ["auto", "cpu", "cuda"])
 
 

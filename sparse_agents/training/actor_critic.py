@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sparse_agents.ops.program import TDTarget
 from sparse_agents.training.critics import all_gradients, critic_networks
+from sparse_agents.training.engine import Engine
+from sparse_agents.training.losses import Losses, Sums
 from sparse_agents.training.networks import Network, Room
 from sparse_agents.training.optimizers import optimizer_step
-from sparse_agents.training.replay import minibatch_of
 
 
 class ActorCriticStep:
@@ -21,29 +21,37 @@ class ActorCriticStep:
     Args:
         model: the agent, whose optimizers have begun, where they are to step natively.
         batch: transitions in a minibatch.
+        engine: that the update is to run on.
         actor: its actor.
         gradients: the actor's, by parameter.
         rooms: for so many passes that have to last side by side.
+        losses: names of those that are logged, besides the critics' and the actor's.
     """
 
     target: TDTarget
 
     def __init__(
-        self, model: Any, batch: int, actor: Network, gradients: Mapping[Tensor, Tensor], rooms: int | None = None
-    ) -> None:
-        self.critics: Sequence[Network] = critic_networks(model.critic, gradients=True)
-        self.minibatch = minibatch_of(model, batch, actor.dtype)
+        self, model: Any, batch: int, engine: Engine, actor: Network, gradients: Mapping[Tensor, Tensor],
+        rooms: int | None = None, losses: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.critics: Sequence[Network] = critic_networks(model.critic, engine, gradients=True)
+        self.minibatch = engine.minibatch(model, batch, actor.dtype)
         self.rooms = [Room([actor, *self.critics], batch) for _ in range(rooms or 1 + len(self.critics))]
         self.critic_step = optimizer_step(model.critic.optimizer, all_gradients(self.critics))
         self.actor_step = optimizer_step(model.actor.optimizer, gradients)
-        self.critic_loss, self.actor_loss = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
+        self.losses = Losses(["critic_loss", "actor_loss", *losses])
         self._model = model
 
     def configure(self) -> None:
-        """Learning rates and the discount may have changed."""
+        """Learning rates and the discount may have changed, and there may be more transitions."""
+        self.minibatch.refresh()
         self.critic_step.configure()
         self.actor_step.configure()
         self.target.discount = self._model.gamma
+
+    def collect(self) -> Sums:
+        """What has been logged since the last time."""
+        return self.losses.collect()
 
 
 def networks_of(model: Any, actor: str) -> Mapping[str, nn.Module]:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from sparse_agents.ops.program import Step, TDTarget
+from sparse_agents.training.engine import Engine
 from sparse_agents.training.networks import Network, Room
-from sparse_agents.training.passes import network_of
 from sparse_agents.training.replay import Minibatch
 
 
-def critic_networks(critic: nn.Module, gradients: bool = False) -> list[Network]:
+def critic_networks(critic: nn.Module, engine: Engine, gradients: bool = False) -> list[Network]:
     """Of a ``ContinuousCritic`` of Stable-Baselines3."""
-    return [network_of(module, gradients) for name, module in critic.named_children() if name.startswith("qf")]
+    return [engine.network_of(module, gradients) for name, module in critic.named_children() if name.startswith("qf")]
 
 
 def all_gradients(networks: Sequence[Network]) -> Mapping[Tensor, Tensor]:

@@ -19,13 +19,16 @@ from torch.utils.hooks import RemovableHandle
 
 from sparse_agents.control import StepListener, TopologyController, owners_of_hooks
 from sparse_agents.nn import sparse_layers
-from sparse_agents.ops import MAX_LAYERS
+from sparse_agents.ops import ACTIVATIONS, MAX_LAYERS
+from sparse_agents.ops.cuda import launcher_for
+from sparse_agents.ops.cuda.compiler import NEEDED
 from sparse_agents.ops.library import library
 from sparse_agents.ops.program import MAX_CRITICS
 from sparse_agents.policies import CLASSES, SparsePolicyMixin
 from sparse_agents.training.networks import stretch_of
-from sparse_agents.training.optimizers import trained
-from sparse_agents.training.signature import ARRAYS, has_gradient_hooks, module_hooks
+from sparse_agents.training.optimizers import steps_natively, trained
+from sparse_agents.training.replay import ARRAYS
+from sparse_agents.training.signature import has_gradient_hooks, module_hooks
 
 Networks = Mapping[str, nn.Module]
 Optimizers = Mapping[str, torch.optim.Optimizer]
@@ -48,14 +51,11 @@ def why_not(
 def _reasons(
     model: OffPolicyAlgorithm, networks: Networks, optimizers: Optimizers, own_hooks: Sequence[RemovableHandle]
 ) -> Iterator[str]:
-    if library() is None:
-        yield "there are no kernels"
-    if model.device.type != "cpu":
-        yield f"it is on {model.device}"
     policy = model.policy
     if not isinstance(policy, SparsePolicyMixin) or type(policy) not in CLASSES.values():
         yield f"{type(policy).__name__} is not one of sparse_agents.policies"
         return
+    yield from _about_device(model, networks, optimizers)
     if model.use_sde:
         yield "it explores by gSDE"
     yield from _about_observations(model)
@@ -76,6 +76,27 @@ def _reasons(
             yield f"the {name}'s topology rule works at every step"
     if vars(model).get("target_update_interval", 1) != 1:
         yield "its targets are not averaged at every step"
+
+
+def _about_device(model: OffPolicyAlgorithm, networks: Networks, optimizers: Optimizers) -> Iterator[str]:
+    if model.device.type == "cpu":
+        if library() is None:
+            yield "there are no kernels"
+        return
+    if model.device.type != "cuda":
+        yield f"it is on {model.device}"
+        return
+    if launcher_for(model.device) is None:
+        yield NEEDED
+    if any(parameter.dtype != torch.float32 for parameter in model.policy.parameters()):
+        yield f"its parameters are not float32, and it is on {model.device}"
+    for name, network in networks.items():
+        stretch = stretch_of(network)
+        if stretch is not None and any(ACTIVATIONS[a].norm for a in stretch.activations):
+            yield f"layers of {name} are normalised, and it is on {model.device}"
+    for name, optimizer in optimizers.items():
+        if not steps_natively(optimizer):
+            yield f"the {name}'s optimizer is not torch's Adam, and it is on {model.device}"
 
 
 def _about_networks(model: Any, networks: Mapping[str, nn.Module]) -> Iterator[str]:

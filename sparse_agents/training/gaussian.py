@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from sparse_agents.nn import SparseLinear
 from sparse_agents.ops.program import Copy, Gaussian, Step
 from sparse_agents.topology import Edges, full_edges
+from sparse_agents.training.engine import Engine
 from sparse_agents.training.networks import Layer, computes_densely, layers_of, stretch_of
-from sparse_agents.training.passes import make_network
 
 
 class GaussianActor:
@@ -21,18 +21,19 @@ class GaussianActor:
 
     Args:
         actor: Stable-Baselines3's, without state-dependent exploration.
+        engine: that its passes are to run on.
     """
 
-    def __init__(self, actor: nn.Module) -> None:
+    def __init__(self, actor: nn.Module, engine: Engine) -> None:
         stretch = stretch_of(actor.get_submodule("latent_pi"))
         assert stretch is not None
         heads: list[Any] = [actor.get_submodule(name) for name in ("mu", "log_std")]
         weight, bias = (
             torch.cat([getattr(h, name).detach().reshape(-1) for h in heads]) for name in ("weight", "bias")
         )
-        edges = [h.topology.edges if isinstance(h, SparseLinear) else full_edges(tuple(h.weight.shape)) for h in heads]
+        edges = [_edges(head) for head in heads]
         layers = [*layers_of(stretch), Layer(_above(*edges), "identity", weight, bias)]
-        self.network = make_network(layers, computes_densely(stretch), gradients=True)
+        self.network = engine.network(layers, computes_densely(stretch), gradients=True)
         self.gradients = dict(self.network.gradients)
         self.collect: list[Step] = []
         for name, whole in (("weight", weight), ("bias", bias)):
@@ -74,6 +75,13 @@ class Sample:
             log_prob=self.log_prob,
         )
         return operation
+
+
+def _edges(head: Any) -> Edges:
+    if isinstance(head, SparseLinear):
+        return head.topology.edges
+    rows, columns = head.weight.shape
+    return full_edges((rows, columns), head.weight.device)
 
 
 def _above(first: Edges, second: Edges) -> Edges:

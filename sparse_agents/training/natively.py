@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,8 +12,12 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from sparse_agents.control import StepListener, owners_of_hooks
+from sparse_agents.ops.cuda import launcher_for
 from sparse_agents.policies import SparsePolicyMixin
+from sparse_agents.training.device_engine import DeviceEngine
 from sparse_agents.training.eligibility import why_not
+from sparse_agents.training.engine import Engine, HostEngine
+from sparse_agents.training.losses import Means, Sums
 from sparse_agents.training.optimizers import has_begun, steps_natively
 from sparse_agents.training.signature import Signature, optimizers_of
 
@@ -27,8 +30,11 @@ class GradientStep(Protocol):
     def configure(self) -> None:
         """Take over settings that may have changed since the last call of ``train()``."""
 
-    def run(self, updates: int) -> dict[str, float]:
-        """The ``updates``-th update; returns what is to be logged, by name."""
+    def run(self, updates: int) -> None:
+        """The ``updates``-th update."""
+
+    def collect(self) -> Sums:
+        """What is to be logged of the updates since the last time."""
 
 
 class TrainsNatively(OffPolicyAlgorithm):
@@ -58,7 +64,15 @@ class TrainsNatively(OffPolicyAlgorithm):
         """What an update runs, by name."""
         raise NotImplementedError
 
-    def native_step(self, batch_size: int) -> GradientStep:
+    def engine(self) -> Engine:
+        """What updates run on."""
+        if self.device.type == "cpu":
+            return HostEngine()
+        launcher = launcher_for(self.device)
+        assert launcher is not None
+        return DeviceEngine(launcher)
+
+    def native_step(self, batch_size: int, engine: Engine) -> GradientStep:
         """Compile an update."""
         raise NotImplementedError
 
@@ -89,15 +103,16 @@ class TrainsNatively(OffPolicyAlgorithm):
         self._update_learning_rate(list(compiled.optimizers.values()))
         if compiled.step is not None:
             compiled.step.configure()
-        logged: dict[str, list[float]] = defaultdict(list)
+        logged = Means()
         for _ in range(gradient_steps):
-            for name, value in self._update(batch_size).items():
-                logged[name].append(value)
+            self._update(batch_size, logged)
+        assert self._compiled is not None
+        self._compiled.collect(logged)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for name, values in logged.items():
-            self.logger.record(name, sum(values) / len(values))
+        for name, value in logged.items():
+            self.logger.record(name, value)
 
-    def _update(self, batch_size: int) -> Mapping[str, float]:
+    def _update(self, batch_size: int, logged: Means) -> None:
         """One of them, natively unless a topology rule wants to look on."""
         compiled = self._compiled
         assert compiled is not None
@@ -107,13 +122,15 @@ class TrainsNatively(OffPolicyAlgorithm):
         if compiled.step is not None and all(one.quiet for name in stepping for one in compiled.listeners[name]):
             self._n_updates += 1
             self.before_native_update()
-            return compiled.step.run(self._n_updates)
+            compiled.step.run(self._n_updates)
+            return
+        compiled.collect(logged)
         values = self.logger.name_to_value
         before = dict(values)
         super().train(1, batch_size)
         compiled.step = None  # tensors may lie elsewhere
-        logged = [name for name in values if name.startswith("train/") and name not in COUNTED_ALREADY]
-        return {name: values[name] for name in logged if values[name] is not before.get(name)}
+        told = [name for name in values if name.startswith("train/") and name not in COUNTED_ALREADY]
+        logged.add({name: (values[name], 1) for name in told if values[name] is not before.get(name)})
 
     def _current(self, batch_size: int) -> Compiled:
         """The step for the tensors as they lie now, made anew where they have moved."""
@@ -125,7 +142,8 @@ class TrainsNatively(OffPolicyAlgorithm):
                 self._told = reason
                 warnings.warn(f"Training by Stable-Baselines3's own step, not the native one: {reason}.", stacklevel=3)
             if reason is None and all(map(has_begun, filter(steps_natively, compiled.optimizers.values()))):
-                compiled.step = self.native_step(batch_size)
+                with torch.device(self.device):  # what a step needs lies where the networks lie
+                    compiled.step = self.native_step(batch_size, self.engine())
                 compiled.step.configure()
         return compiled
 
@@ -161,6 +179,11 @@ class Compiled:
             name: [owner for owner in owners_of_hooks(optimizer) if isinstance(owner, StepListener)]
             for name, optimizer in self.optimizers.items()
         }
+
+    def collect(self, logged: Means) -> None:
+        """What the step has to say."""
+        if self.step is not None:
+            logged.add(self.step.collect())
 
     def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether everything lies there still."""

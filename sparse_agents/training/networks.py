@@ -47,6 +47,11 @@ class Network(ABC):
         self.out_features = self.layers[-1].edges.shape[0]
         held = [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
         self.gradients = {p: _gradient(p) for p in held} if gradients else {}
+        self.weights, self.biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
+
+    def gradients_of(self, parameters: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Where there is a parameter, the room for its gradient."""
+        return [None if one is None else self.gradients[one] for one in parameters]
 
     @abstractmethod
     def workspace_size(self, batch: int) -> int:

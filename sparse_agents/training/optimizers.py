@@ -40,12 +40,17 @@ class NativeAdam(OptimizerStep):
         self._groups = optimizer.param_groups
         self.steps = self._adams = [_adam(optimizer, index, gradients) for index in range(len(self._groups))]
         self._controllers = [one for one in owners_of_hooks(optimizer) if isinstance(one, TopologyController)]
+        counts = [optimizer.state[parameter]["step"] for parameter in trained(optimizer)]
+        counted = [count for adam in self._adams for count in adam.given["step"]]
+        self._behind = [own for own, one in zip(counts, counted, strict=True) if own is not one]
 
     def configure(self) -> None:
         for operation, group in zip(self._adams, self._groups, strict=True):
             operation.learning_rate = group["lr"]
 
     def taken(self) -> None:
+        if self._behind:
+            torch._foreach_add_(self._behind, 1)
         for controller in self._controllers:
             controller.advance()
 
@@ -120,7 +125,7 @@ def _adam(optimizer: torch.optim.Optimizer, index: int, gradients: Mapping[Tenso
         grad=[gradients[p] for p in parameters],
         moment1=[s["exp_avg"] for s in states],
         moment2=[s["exp_avg_sq"] for s in states],
-        step=[s["step"] for s in states],
+        step=[s["step"].to(p.device) for p, s in zip(parameters, states, strict=True)],  # torch's are the host's
     )
     return operation
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import Tensor
 
 from sparse_agents.ops.program import Gather, Operation
+
+ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+"""Of a plain replay buffer."""
 
 
 class Minibatch:
@@ -44,13 +47,43 @@ class Minibatch:
     def _room(self, columns: int) -> Tensor:
         return torch.zeros(self.batch, columns, dtype=self.dtype)
 
+    on_device = False
+    """Whether :meth:`draw` is nothing but work for a CUDA device."""
+
+    def refresh(self) -> None:
+        """Before each call of ``train()``: the buffer may have been given more."""
+
     def draw(self) -> None:
-        """Choose transitions by numpy's global generator."""
+        """Choose transitions."""
         raise NotImplementedError
 
     def operations(self) -> Sequence[Operation]:
         """What fills the buffers after :meth:`draw`."""
         raise NotImplementedError
+
+
+def gather(data: Minibatch, rows: Tensor, arrays: Mapping[str, Tensor]) -> Gather:
+    """Rows of a buffer's arrays, :data:`ARRAYS`, into a minibatch.
+
+    Args:
+        data: the minibatch.
+        rows: ``[batch]`` int64, of transitions; those of one step of several environments follow each other.
+        arrays: ``[steps, environments, ...]``, by name.
+    """
+    operation: Gather = Gather.of(arrays=0, rows=data.batch, row=rows)
+    observation, both = data.observation_dim, data.transitions.shape[1]
+    for name, out, stride in (
+        ("observations", data.observations, observation),
+        ("observations", data.transitions, both),
+        ("actions", data.transitions[:, observation:], both),
+        ("next_observations", data.next_observations, observation),
+        ("next_observations", data.next_transitions, both),
+        ("rewards", data.rewards, 1),
+        ("dones", data.dones, 1),
+        ("timeouts", data.timeouts, 1),
+    ):
+        operation.add(arrays[name], out, stride)
+    return operation
 
 
 class Gathered(Minibatch):
@@ -62,7 +95,7 @@ class Gathered(Minibatch):
         self._rows_array: NDArray[np.int64] = self._rows.numpy()
 
     def draw(self) -> None:
-        """Transitions, then which environment's, which draws nothing of one alone."""
+        """By numpy's global generator: transitions, then which environment's, which draws nothing of one alone."""
         buffer, rows = self.buffer, self._rows_array
         rows[:] = np.random.randint(0, buffer.buffer_size if buffer.full else buffer.pos, size=self.batch)  # noqa: NPY002
         if buffer.n_envs > 1:
@@ -70,20 +103,7 @@ class Gathered(Minibatch):
             rows += np.random.randint(0, high=buffer.n_envs, size=(self.batch,))  # noqa: NPY002
 
     def operations(self) -> Sequence[Operation]:
-        buffer, both = self.buffer, self.transitions.shape[1]
-        operation: Gather = Gather.of(arrays=0, rows=self.batch, row=self._rows)
-        for source, out, stride in (
-            (buffer.observations, self.observations, self.observation_dim),
-            (buffer.observations, self.transitions, both),
-            (buffer.actions, self.transitions[:, self.observation_dim :], both),
-            (buffer.next_observations, self.next_observations, self.observation_dim),
-            (buffer.next_observations, self.next_transitions, both),
-            (buffer.rewards, self.rewards, 1),
-            (buffer.dones, self.dones, 1),
-            (buffer.timeouts, self.timeouts, 1),
-        ):
-            operation.add(torch.from_numpy(source), out, stride)
-        return [operation]
+        return [gather(self, self._rows, {name: torch.from_numpy(getattr(self.buffer, name)) for name in ARRAYS})]
 
 
 class Sampled(Minibatch):
@@ -115,6 +135,12 @@ def minibatch_of(model: OffPolicyAlgorithm, batch: int, dtype: torch.dtype) -> M
     """The fastest that draws what the agent's own ``train()`` would."""
     buffer, normalize = model.replay_buffer, model._vec_normalize_env
     assert isinstance(buffer, ReplayBuffer)
-    if type(buffer) is ReplayBuffer and not buffer.optimize_memory_usage and normalize is None:
+    if is_plain(model):
         return Gathered(buffer, batch, dtype)
     return Sampled(buffer, batch, dtype, normalize)
+
+
+def is_plain(model: OffPolicyAlgorithm) -> bool:
+    """Whether minibatches are rows of its replay buffer as they are."""
+    buffer: Any = model.replay_buffer
+    return type(buffer) is ReplayBuffer and not buffer.optimize_memory_usage and model._vec_normalize_env is None

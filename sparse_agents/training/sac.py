@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import torch
 from stable_baselines3 import SAC
 
-from sparse_agents.ops.program import Copy, Entropy, GaussianGradient, Least, Program, Step
+from sparse_agents.ops.program import Copy, Entropy, GaussianGradient, Least, Step
 from sparse_agents.training.actor_critic import ActorCriticStep
 from sparse_agents.training.critics import bootstrap, critic_networks, fit
+from sparse_agents.training.engine import Engine
 from sparse_agents.training.gaussian import GaussianActor, Sample
+from sparse_agents.training.losses import Sums
 from sparse_agents.training.networks import Pass
 from sparse_agents.training.optimizers import optimizer_step, polyak_average
 
@@ -21,22 +23,26 @@ class SACStep(ActorCriticStep):
     Args:
         model: whose optimizers have begun.
         batch: transitions in a minibatch.
+        engine: that it runs on.
     """
 
-    def __init__(self, model: SAC, batch: int) -> None:
-        actor = GaussianActor(model.actor)
-        super().__init__(model, batch, actor.network, actor.gradients)
+    def __init__(self, model: SAC, batch: int, engine: Engine) -> None:
+        actor = GaussianActor(model.actor, engine)
+        super().__init__(model, batch, engine, actor.network, actor.gradients, losses=["ent_coef_loss", "ent_coef"])
         data = self.minibatch
-        self._entropy_loss, self._coefficient = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
+        self._coefficient = torch.zeros(1, dtype=torch.float64)
         self._polyak = polyak_average(
             list(model.critic.parameters()), list(model.critic_target.parameters()), model.tau
         )
         now, then = actor.network.new_pass(batch, self.rooms[0]), actor.network.new_pass(batch)
         self._now, self._then = Sample(now.output), Sample(then.output)
         bootstrapping, self.target, targets = bootstrap(
-            data, critic_networks(model.critic_target), log_prob=self._then.log_prob, entropy=self._coefficient
+            data, critic_networks(model.critic_target, engine), log_prob=self._then.log_prob, entropy=self._coefficient
         )
         program = [
+            data.draw,
+            self._now.draw,
+            self._then.draw,
             *data.operations(),
             *actor.collect,
             now.forward(data.observations),
@@ -46,13 +52,13 @@ class SACStep(ActorCriticStep):
             self._then.gaussian(),
             Copy.between(self._then.action, data.next_transitions[:, data.observation_dim :]),
             *bootstrapping,
-            *fit(data, self.critics, self.rooms[1], targets, 0.5, self.critic_loss),
+            *fit(data, self.critics, self.rooms[1], targets, 0.5, self.losses["critic_loss"]),
             *self.critic_step.steps,
             *self._update_actor(now),
             *self.actor_step.steps,
             self._polyak,
         ]
-        self._program = Program(program, actor.network.dtype)
+        self._program = engine.program(program, data)
 
     def _entropy(self) -> Sequence[Step]:
         """The entropy coefficient (section 5 of the second paper) and its gradient, where it is trained."""
@@ -70,7 +76,8 @@ class SACStep(ActorCriticStep):
             logarithm=logarithm,
             grad=gradient,
             coefficient=self._coefficient,
-            loss=self._entropy_loss,
+            coefficients=self.losses["ent_coef"],
+            loss=self.losses["ent_coef_loss"],
         )
         return [self._learned, *self._entropy_step.steps]
 
@@ -85,7 +92,7 @@ class SACStep(ActorCriticStep):
             rows=data.batch,
             log_prob=self._now.log_prob,
             entropy=self._coefficient,
-            loss=self.actor_loss,
+            loss=self.losses["actor_loss"],
         )
         least.point("q", [one.output for one in passes])
         least.point("grad", grads)
@@ -119,17 +126,17 @@ class SACStep(ActorCriticStep):
             self._entropy_step.configure()
             self._learned.target = float(self._model.target_entropy)
 
-    def run(self, updates: int) -> dict[str, float]:
-        self.minibatch.draw()
-        self._now.draw()
-        self._then.draw()
-        losses = {"critic_loss": self.critic_loss, "actor_loss": self.actor_loss}
-        if self._model.ent_coef_optimizer is not None:
-            losses["ent_coef_loss"] = self._entropy_loss
-        for loss in losses.values():
-            loss.zero_()
-        self._polyak.tau = self._model.tau
+    def run(self, updates: int) -> None:
+        self._polyak.tau = self._model.tau  # which may be another at every update
         self._program.run()
         for step in (self.critic_step, self.actor_step):
             step.taken()
-        return {f"train/{name}": float(value) for name, value in {**losses, "ent_coef": self._coefficient}.items()}
+        learned = self._model.ent_coef_optimizer is not None
+        self.losses.count(["critic_loss", "actor_loss", *(["ent_coef_loss", "ent_coef"] if learned else [])])
+
+    def collect(self) -> Sums:
+        found = dict(super().collect())
+        if "train/critic_loss" in found and "train/ent_coef" not in found:  # it is fixed
+            updates = found["train/critic_loss"][1]
+            found["train/ent_coef"] = float(self._coefficient) * updates, updates
+        return found

@@ -14,8 +14,8 @@ from sparse_agents.nn import SparseLayer, sparse_layers
 from sparse_agents.nn.sequential import MODULE_HOOKS
 from sparse_agents.policies import SparsePolicyMixin
 from sparse_agents.training.optimizers import steps_natively
+from sparse_agents.training.replay import ARRAYS
 
-ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 COMPILED = (
     "betas", "eps", "weight_decay", "amsgrad", "maximize", "differentiable", "capturable", "decoupled_weight_decay",
 )  # fmt: skip

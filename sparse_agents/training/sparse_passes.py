@@ -19,14 +19,9 @@ class SparseNetwork(Network):
         super().__init__(layers, gradients)
         activations = [layer.activation for layer in self.layers]
         self.native = NativeNetwork([layer.edges for layer in self.layers], activations, self.dtype)
-        self.weights, self.biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
 
     def workspace_size(self, batch: int) -> int:
         return self.native.workspace_size(batch)
-
-    def gradients_of(self, parameters: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """Where there is a parameter, the room for its gradient."""
-        return [None if one is None else self.gradients[one] for one in parameters]
 
     def fit(self, x: Tensor, targets: Tensor, scale: float, loss: Tensor, room: Room) -> Sequence[Step]:
         operation: Fit = Fit.of(

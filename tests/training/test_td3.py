@@ -32,9 +32,9 @@ from sparse_agents import DSTD3
 from sparse_agents.nn import sparse_layers
 from sparse_agents.nn.backends import use_backend
 from sparse_agents.training.dense_passes import DenseNetwork
+from sparse_agents.training.engine import HostEngine
 from sparse_agents.training.natively import TrainsNatively
 from sparse_agents.training.optimizers import steps_natively
-from sparse_agents.training.passes import network_of
 
 SLOWER = [("set", 1), ("rigl", 10), ("static", 1), ("static", 10)]
 
@@ -119,7 +119,7 @@ def test_a_changed_backend_is_noticed(any_extractor: None) -> None:
         use_backend(model.policy, sparse_layers(model.policy).values(), "masked")
     train_both(native, plain, 20)
     assert_native(native)
-    assert isinstance(network_of(native.critic.qf0), DenseNetwork)
+    assert isinstance(HostEngine().network_of(native.critic.qf0), DenseNetwork)
     assert difference(native, plain) < 1e-10
 
 

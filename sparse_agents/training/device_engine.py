@@ -1,0 +1,38 @@
+"""Updates on a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from sparse_agents.ops.cuda import DeviceProgram, Launcher
+from sparse_agents.ops.program import Step
+from sparse_agents.training.device_passes import DeviceNetwork
+from sparse_agents.training.engine import Engine, Runnable
+from sparse_agents.training.networks import Layer, Network
+from sparse_agents.training.replay import Minibatch, is_plain, minibatch_of
+from sparse_agents.training.resident import Resident
+
+
+class DeviceEngine(Engine):
+    """Kernels, one launch of a graph for all of them where minibatches are drawn on the device, too.
+
+    Args:
+        launcher: for kernels on the device.
+    """
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+
+    def sparse_network(self, layers: Sequence[Layer], gradients: bool) -> Network:
+        return DeviceNetwork(layers, gradients, self._launcher)
+
+    def minibatch(self, model: Any, batch: int, dtype: torch.dtype) -> Minibatch:
+        if is_plain(model):
+            return Resident(model.replay_buffer, batch, model.device)
+        return minibatch_of(model, batch, dtype)
+
+    def program(self, steps: Sequence[Step], minibatch: Minibatch) -> Runnable:
+        return DeviceProgram(steps, self._launcher, capture=minibatch.on_device)

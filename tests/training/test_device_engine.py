@@ -1,0 +1,158 @@
+"""Agents trained on a CUDA device, or on an emulated one, against Stable-Baselines3's own update."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from emulation import EmulatedLauncher
+from twins import REWIRING, agents, assert_native, difference, seed, train_both
+
+from sparse_agents import DSSAC, DSTD3
+from sparse_agents.ops.cuda import Processor, launcher_for
+from sparse_agents.training.device_engine import DeviceEngine
+from sparse_agents.training.natively import TrainsNatively
+from sparse_agents.training.replay import ARRAYS, Minibatch, minibatch_of
+from sparse_agents.training.resident import Resident
+
+PROCESSORS = {"small networks": Processor(4, 1 << 15), "layer by layer": Processor(4, 1024)}
+NEEDS_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
+class Place(NamedTuple):
+    """Where agents are, and what launches kernels there."""
+
+    device: str
+    launcher: Any
+
+
+class OnTheSameMinibatches(DeviceEngine):
+    """Drawn as Stable-Baselines3 draws them."""
+
+    def minibatch(self, model: Any, batch: int, dtype: torch.dtype) -> Minibatch:
+        return minibatch_of(model, batch, dtype)
+
+
+@pytest.fixture(params=[*PROCESSORS, pytest.param("cuda", marks=NEEDS_GPU)])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Every agent is trained there."""
+    if request.param == "cuda":
+        found = Place("cuda", launcher_for(torch.device("cuda")))
+    else:
+        found = Place("cpu", EmulatedLauncher(PROCESSORS[request.param]))
+    with mock.patch.object(TrainsNatively, "engine", return_value=OnTheSameMinibatches(found.launcher)):
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (DSTD3, {"policy_delay": 2}),
+        (DSSAC, {"ent_coef": "auto_0.1"}),
+        pytest.param(DSSAC, {"ent_coef": 0.5}, marks=pytest.mark.slow),
+    ],
+    ids=["TD3", "SAC", "SAC, fixed coefficient"],
+)
+def test_one_update_at_a_time(kind: Any, options: dict[str, Any], place: Place) -> None:
+    native, plain = agents(kind, policy={"topology_kwargs": REWIRING}, device=place.device, **options)
+    for update in range(5):
+        plain.set_parameters(copy.deepcopy(native.get_parameters()))
+        if vars(native).get("log_ent_coef") is not None:
+            plain.log_ent_coef.data.copy_(native.log_ent_coef)
+        train_both(native, plain, 1)
+        assert difference(native, plain) < 2e-5, update
+    assert_native(native)
+
+
+@pytest.mark.parametrize("kind", [DSTD3, DSSAC])
+def test_what_is_logged(kind: Any, place: Place) -> None:
+    native, plain = agents(kind, policy={"topology": "static"}, device=place.device)
+    for model in (native, plain):
+        seed(2)
+        model.train(1, 32)
+    train_both(native, plain, 3, per_call=3)
+    found, expected = ({**model.logger.name_to_value} for model in (native, plain))
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_dense_matrices_and_other_minibatches(place: Place) -> None:
+    """Torch's products in between; minibatches that the buffer makes."""
+    policy = {"topology": "static", "sparsity": {"actor": 0.8, "critic": 0.3}}
+    native, plain = agents(policy=policy, n_steps=3, device=place.device)
+    train_both(native, plain, 1)
+    plain.set_parameters(copy.deepcopy(native.get_parameters()))
+    train_both(native, plain, 1)
+    assert difference(native, plain) < 2e-5
+
+
+def test_drawn_on_the_device() -> None:
+    """Graphs of the update with the actor and of the one without, and one each for another learning rate."""
+    launcher = EmulatedLauncher(PROCESSORS["small networks"])
+    model, _ = agents(policy={"topology": "static"}, policy_delay=2)
+    with mock.patch.object(TrainsNatively, "engine", return_value=DeviceEngine(launcher)):
+        before = copy.deepcopy(model.policy.state_dict())
+        model.train(6, 32)
+        assert launcher.captures == 2
+        before_update = len(launcher.launches)
+        model.train(1, 32)
+        assert launcher.captures == 2
+        assert len(launcher.launches) - before_update == 16  # as docs/performance.md says
+        model.lr_schedule = lambda progress: 1e-5
+        model.train(2, 32)
+        assert launcher.captures == 4
+    assert_native(model)
+    after = model.policy.state_dict()
+    assert all(bool(torch.isfinite(after[name]).all()) for name in after if after[name] is torch.Tensor)
+    assert not torch.equal(before["actor.mu.0.weight"], after["actor.mu.0.weight"])
+
+
+@pytest.mark.parametrize("kind", [pytest.param(one, marks=NEEDS_GPU) for one in (DSTD3, DSSAC)])
+def test_a_graph_does_what_its_launches_do(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rewiring in between."""
+    results = []
+    for capture in (True, False):
+        model, _ = agents(kind, policy={"topology_kwargs": REWIRING}, device="cuda")
+        monkeypatch.setattr(Resident, "on_device", capture)
+        seed(3)
+        for _ in range(60):
+            model.train(1, 32)
+        assert_native(model)
+        results.append(model)
+    assert difference(*results) == 0
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_a_resident_buffer_has_what_the_buffer_has(n_envs: int) -> None:
+    """While that is filled, and begins anew."""
+    model, _ = agents(n_envs=n_envs, buffer_size=n_envs * 40)
+    buffer = model.replay_buffer
+    assert buffer.full
+    torch.manual_seed(0)
+    data = Resident(buffer, 3000, torch.device("cpu"))
+    rng = np.random.default_rng(1)
+    for added in (0, 7, 30, 1):
+        for _ in range(added):
+            now, then = rng.standard_normal((2, n_envs, *buffer.obs_shape))
+            action = rng.uniform(-1, 1, (n_envs, buffer.action_dim))
+            buffer.add(now, then, action, np.ones(n_envs), np.zeros(n_envs), [{}] * n_envs)
+        data.refresh()
+        data.draw()
+        (operation,) = data.operations()
+        assert {name: bool((data._tables[name].tensor.numpy() == getattr(buffer, name)).all()) for name in ARRAYS} == (
+            dict.fromkeys(ARRAYS, True)
+        )
+        assert set(data._rows.tolist()) == set(range(40 * n_envs))
+        assert operation.rows == 3000
+
+
+def test_rows_that_are_not_there_yet_are_not_drawn() -> None:
+    model, _ = agents(buffer_size=1000)
+    data = Resident(model.replay_buffer, 5000, torch.device("cpu"))
+    data.draw()
+    assert set(data._rows.tolist()) == set(range(300))
