@@ -1,12 +1,10 @@
-// All layers of a small network in one launch. A block takes one tile of samples after the other through the whole chain;
-// its activations, or their gradients, are in shared memory, where those of two neighbouring layers have room. Gradients
-// of the parameters are summed over a block's own tiles, and over blocks by chain_sum. No atomics: results are the same
-// bits every time.
-#include "sparse_agents/cuda/activation.h"
-#include "sparse_agents/cuda/chain.h"
-#include "sparse_agents/cuda/columns.h"
-#include "sparse_agents/cuda/reduce.h"
-#include "sparse_agents/cuda/tiles.h"
+// Small networks in one launch, side by side: a block takes one tile of samples after the other through all layers of one
+// of them (blockIdx.y), or of an actor and its critic. Gradients of the parameters are summed over a block's own tiles, and over
+// blocks by chain_sum. No atomics: results are the same bits every time.
+//
+// A block's shared memory: two slabs of the tallest boundary; activations that are kept; a direction's connections.
+#include "sparse_agents/cuda/block_sum.h"
+#include "sparse_agents/cuda/passes.h"
 
 using namespace sparse_agents;
 
@@ -14,191 +12,170 @@ extern __shared__ float4 slab[];
 
 namespace {
 
-// Samples of `matrix`, [batch, features], as a tile; beyond the batch there are zeros.
-__device__ void read_tile(const float* matrix, int batch, int features, int tile, float* to) {
-  for (int k = threadIdx.x; k < kColumns * features; k += blockDim.x) {
-    const int column = k / features, feature = k % features, sample = tile * kColumns + column;
-    to[feature * kColumns + column] =
-        sample < batch ? matrix[static_cast<long long>(sample) * features + feature] : 0.0f;
-  }
+__device__ __forceinline__ float* shared() { return reinterpret_cast<float*>(slab); }
+
+__device__ __forceinline__ Slabs slabs_of(const Chains& chains) {
+  return {shared(), shared() + chains.tallest * kColumns};
 }
 
-__device__ void write_tile(const float* from, int batch, int features, int tile, float* matrix) {
-  for (int k = threadIdx.x; k < kColumns * features; k += blockDim.x) {
-    const int column = k / features, feature = k % features, sample = tile * kColumns + column;
-    if (sample < batch) matrix[static_cast<long long>(sample) * features + feature] = from[feature * kColumns + column];
-  }
+__device__ __forceinline__ Stage stage_of(const Chains& chains) {
+  if (chains.staged == 0) return {nullptr, nullptr, nullptr};
+  float* weight = shared() + 2 * chains.tallest * kColumns + chains.kept;
+  int* feature = reinterpret_cast<int*>(weight + chains.staged);
+  return {weight, feature, feature + chains.staged};
 }
 
-__device__ void keep_tile(const float* from, int features, float* to) {
-  for (int k = threadIdx.x; k < kColumns * features; k += blockDim.x) to[k] = from[k];
+// Numbers that a tile's boundaries hold.
+__device__ __forceinline__ int kept_by(const Chain& chain) {
+  int features = chain.layer[chain.layers - 1].rows;
+  for (int l = 0; l < chain.layers; ++l) features += chain.layer[l].cols;
+  return features * kColumns;
 }
 
-// In a workspace, [boundaries][tiles][features][kColumns]: those of a tile at the boundary that `before` features are
-// before.
-__device__ __forceinline__ long long tile_at(int before, int features, int tile, int tiles) {
-  return (static_cast<long long>(before) * tiles + static_cast<long long>(features) * tile) * kColumns;
+// The boundaries of the tile that a block has in hand: in shared memory behind `before` numbers, or its part of the workspace.
+__device__ __forceinline__ Boundaries boundaries_of(const Chains& chains, const Chain& chain, int before) {
+  if (chains.kept) return {shared() + 2 * chains.tallest * kColumns + before, 0, 1};
+  return {chain.workspace + static_cast<long long>(blockIdx.x) * kept_by(chain), 0, 1};
 }
 
-// A row of a direction, and its connections; none where the row is not there.
-struct Row {
-  int number, begin, end;
-  bool there;
-  __device__ __forceinline__ Row(const Direction& way, int number, int rows) : number(number), there(number < rows) {
-    begin = there ? way.row_ptr[number] : 0;
-    end = there ? way.row_ptr[number + 1] : 0;
-  }
-};
-
-// A layer's outputs, from what is below it.
-template <int kLanes>
-__device__ void up(const ChainLayer& layer, const float* below, float* above) {
-  const Direction& way = layer.by_output;
-  const int lane = threadIdx.x % kLanes, groups = blockDim.x / kLanes, half = half_read_first(threadIdx.x);
-  const float4* source = reinterpret_cast<const float4*>(below);
-  for (int base = 0; base < layer.rows; base += groups) {
-    const Row row(way, base + threadIdx.x / kLanes, layer.rows);
-    float sums[kColumns] = {};
-    for (int entry = row.begin + lane; entry < row.end; entry += kLanes) {
-      float columns[kColumns];
-      load(source + way.feature[entry] * (kColumns / 4), half, columns);
-      const float weight = layer.weight[way.slot[entry]];
-#pragma unroll
-      for (int i = 0; i < kColumns; ++i) sums[i] = fmaf(weight, columns[i], sums[i]);
-    }
-    straighten(sums, half);
-    const Share<kLanes> share = reduce<kLanes>(sums, lane);
-    if (!row.there || !share.owner) continue;
-    const float bias = layer.bias ? layer.bias[row.number] : 0.0f;
-#pragma unroll
-    for (int i = 0; i < Share<kLanes>::held; ++i) {
-      above[row.number * kColumns + share.first + i] = activated(sums[i] + bias, layer.activation);
-    }
-  }
+__device__ __forceinline__ float* parts_of(const Chain& chain) {
+  return chain.partial + static_cast<long long>(blockIdx.x) * chain.parts;
 }
 
-// From the gradient of a layer's sums to that of its inputs, and of its weights where these are wanted: added to `parts`,
-// but for a block's `first` tile. `input` lies in memory of the device.
-template <int kLanes>
-__device__ void down(
-    const ChainLayer& layer, const float* above, const float* input, float* below, float* parts, bool first) {
-  const Direction& way = layer.by_input;
-  const int lane = threadIdx.x % kLanes, groups = blockDim.x / kLanes, half = half_read_first(threadIdx.x);
-  const float4* source = reinterpret_cast<const float4*>(above);
-  for (int base = 0; base < layer.cols; base += groups) {
-    const Row row(way, base + threadIdx.x / kLanes, layer.cols);
-    float sums[kColumns] = {}, inputs[kColumns] = {};
-    if (row.there && parts) load(reinterpret_cast<const float4*>(input) + row.number * (kColumns / 4), half, inputs);
-    for (int entry = row.begin + lane; entry < row.end; entry += kLanes) {
-      float columns[kColumns], dot = 0.0f;
-      load(source + way.feature[entry] * (kColumns / 4), half, columns);
-      const int slot = way.slot[entry];
-      const float weight = layer.weight[slot];
-#pragma unroll
-      for (int i = 0; i < kColumns; ++i) {
-        sums[i] = fmaf(weight, columns[i], sums[i]);
-        dot = fmaf(inputs[i], columns[i], dot);
-      }
-      if (parts) parts[slot] = first ? dot : parts[slot] + dot;
-    }
-    straighten(sums, half);
-    const Share<kLanes> share = reduce<kLanes>(sums, lane);
-    if (!row.there || !share.owner) continue;
-#pragma unroll
-    for (int i = 0; i < Share<kLanes>::held; ++i) below[row.number * kColumns + share.first + i] = sums[i];
+// The gradient of a loss by the only output, sample by sample, in place of the output; what the first kColumns threads return
+// is their samples' part of the loss.
+template <typename Loss>
+__device__ double judge(const Chains& chains, int tile, float* output, Loss loss) {
+  double part = 0.0;
+  __syncthreads();
+  if (threadIdx.x < kColumns) {
+    const int sample = tile * kColumns + threadIdx.x;
+    const bool there = sample < chains.batch;
+    part = there ? loss(sample, output[threadIdx.x]) : 0.0;
+    if (!there) output[threadIdx.x] = 0.0f;
   }
+  return part;
 }
 
-#define FOR_LANES(lanes, call) \
-  switch (lanes) {             \
-    case 1: call(1); break;    \
-    case 2: call(2); break;    \
-    case 4: call(4); break;    \
-    case 8: call(8); break;    \
-    case 16: call(16); break;  \
-    default: call(32); break;  \
-  }
+// A block's part of the loss, from what its first kColumns threads have.
+__device__ void leave_loss(const Chains& chains, double mine) {
+  double* sums = reinterpret_cast<double*>(slab);
+  __syncthreads();
+  if (threadIdx.x < kColumns) sums[threadIdx.x] = mine;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  double sum = 0.0;
+  for (int i = 0; i < kColumns; ++i) sum += sums[i];
+  chains.losses[blockIdx.y * gridDim.x + blockIdx.x] = sum;
+}
 
 }  // namespace
 
-// x, [batch, inputs], to y, [batch, outputs]. `workspace` gets the activations of all boundaries, where it is given.
-extern "C" __global__ void chain_forward(const __grid_constant__ Chain chain, const float* x, float* workspace, float* y) {
-  float *below = reinterpret_cast<float*>(slab), *above = below + chain.tallest * kColumns;
-  const int tiles = tiles_of(chain.batch);
+// x to y. The workspace gets the activations of all boundaries, where it is given.
+extern "C" __global__ void chain_forward(const __grid_constant__ Chains chains) {
+  const Chain& chain = chains.chain[blockIdx.y];
+  const Stage stage = stage_of(chains);
+  const int tiles = tiles_of(chains.batch);
+  fill<&ChainLayer::by_output>(stage, chain);
   for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    Slabs slabs = slabs_of(chains);
     __syncthreads();  // the tile before has been written
-    read_tile(x, chain.batch, chain.layer[0].cols, tile, below);
-    __syncthreads();
-    int before = 0;
-    for (int l = 0; l < chain.layers; ++l) {
-      const ChainLayer& layer = chain.layer[l];
-      if (workspace) keep_tile(below, layer.cols, workspace + tile_at(before, layer.cols, tile, tiles));
-#define UP(lanes) up<lanes>(layer, below, above)
-      FOR_LANES(layer.by_output.lanes, UP)
-#undef UP
-      __syncthreads();
-      float* swapped = below;
-      below = above, above = swapped;
-      before += layer.cols;
-    }
-    const int outputs = chain.layer[chain.layers - 1].rows;
-    if (workspace) keep_tile(below, outputs, workspace + tile_at(before, outputs, tile, tiles));
-    write_tile(below, chain.batch, outputs, tile, y);
+    read_tile(chain.x, chains.batch, chain.layer[0].cols, tile, slabs.from);
+    forward(chain, stage, {chain.workspace, tile, tiles}, slabs);
+    if (chain.y) write_tile(slabs.from, chains.batch, chain.layer[chain.layers - 1].rows, tile, chain.y);
   }
 }
 
-// From grad_y, [batch, outputs], to grad_x, [batch, inputs], where that is wanted, and to `parts`, [blocks][chain.parts],
-// of the parameters' gradients. `gradients` gets those of all layers' sums, where it is given.
-extern "C" __global__ void chain_backward(
-    const __grid_constant__ Chain chain, const float* workspace, const float* grad_y, float* grad_x, float* parts, float* gradients) {
-  float *above = reinterpret_cast<float*>(slab), *below = above + chain.tallest * kColumns;
-  float* mine = parts + static_cast<long long>(blockIdx.x) * chain.parts;
-  const int tiles = tiles_of(chain.batch);
-  int features = 0;
-  for (int l = 0; l < chain.layers; ++l) features += chain.layer[l].cols;
+// From grad_y to grad_x, and to the parameters' gradients.
+extern "C" __global__ void chain_backward(const __grid_constant__ Chains chains) {
+  const Chain& chain = chains.chain[blockIdx.y];
+  const Stage stage = stage_of(chains);
+  const int tiles = tiles_of(chains.batch);
+  fill<&ChainLayer::by_input>(stage, chain);
   for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    const bool first = tile == static_cast<int>(blockIdx.x);
+    Slabs slabs = slabs_of(chains);
     __syncthreads();  // the tile before has been written
-    read_tile(grad_y, chain.batch, chain.layer[chain.layers - 1].rows, tile, above);
-    int before = features;
-    for (int l = chain.layers - 1; l >= 0; --l) {
-      const ChainLayer& layer = chain.layer[l];
-      const float* outputs = workspace + tile_at(before, layer.rows, tile, tiles);
-      __syncthreads();
-      for (int k = threadIdx.x; k < kColumns * layer.rows; k += blockDim.x) {
-        above[k] *= derivative(outputs[k], layer.activation);
-      }
-      __syncthreads();
-      if (gradients) keep_tile(above, layer.rows, gradients + tile_at(before, layer.rows, tile, tiles));
-      if (layer.grad_bias) {
-        for (int row = threadIdx.x; row < layer.rows; row += blockDim.x) {
-          float sum = 0.0f;
-          for (int i = 0; i < kColumns; ++i) sum += above[row * kColumns + i];
-          float& part = mine[layer.bias_offset + row];
-          part = first ? sum : part + sum;
-        }
-      }
-      before -= layer.cols;
-      const float* inputs = workspace + tile_at(before, layer.cols, tile, tiles);
-      float* weights = layer.grad_weight ? mine + layer.weight_offset : nullptr;
-      if (l == 0 && !weights && !grad_x) break;
-#define DOWN(lanes) down<lanes>(layer, above, inputs, below, weights, first)
-      FOR_LANES(layer.by_input.lanes, DOWN)
-#undef DOWN
-      float* swapped = above;
-      above = below, below = swapped;
-    }
-    __syncthreads();
-    if (grad_x) write_tile(above, chain.batch, chain.layer[0].cols, tile, grad_x);
+    read_tile(chain.grad_y, chains.batch, chain.layer[chain.layers - 1].rows, tile, slabs.from);
+    backward(chain, stage, {chain.workspace, tile, tiles}, {chain.gradients, tile, tiles}, slabs,
+             chain.grad_x != nullptr, parts_of(chain), tile == static_cast<int>(blockIdx.x));
+    if (chain.grad_x) write_tile(slabs.from, chains.batch, chain.layer[0].cols, tile, chain.grad_x);
   }
 }
 
-// The parameters' gradients: sums over `blocks` of their parts. A thread for each of chain.parts.
-extern "C" __global__ void chain_sum(const __grid_constant__ Chain chain, int blocks, const float* parts) {
+// sa_network_fit: x, forward, scale times the mean squared error against the target, backward.
+extern "C" __global__ void chain_fit(const __grid_constant__ Chains chains) {
+  const Chain& chain = chains.chain[blockIdx.y];
+  const Stage stage = stage_of(chains);
+  const Boundaries kept = boundaries_of(chains, chain, 0);
+  const double by = 2.0 * chains.scale / static_cast<double>(chains.batch);
+  double loss = 0.0;
+  for (int tile = blockIdx.x; tile < tiles_of(chains.batch); tile += gridDim.x) {
+    Slabs slabs = slabs_of(chains);
+    __syncthreads();  // the tile before has been through
+    fill<&ChainLayer::by_output>(stage, chain);
+    read_tile(chain.x, chains.batch, chain.layer[0].cols, tile, slabs.from);
+    forward(chain, stage, kept, slabs);
+    fill<&ChainLayer::by_input>(stage, chain);
+    loss += judge(chains, tile, slabs.from, [&](int sample, float& q) {
+      const float error = q - chains.target[sample];
+      q = static_cast<float>(by) * error;
+      return static_cast<double>(error) * error;
+    });
+    backward(chain, stage, kept, {nullptr, 0, 0}, slabs, false, parts_of(chain), tile == static_cast<int>(blockIdx.x));
+  }
+  leave_loss(chains, chains.scale * loss / static_cast<double>(chains.batch));
+}
+
+// sa_network_ascend: x, the first network, the second one over x with that behind it, scale times the mean of what this
+// says, and back to the first network's parameters.
+extern "C" __global__ void chain_ascend(const __grid_constant__ Chains chains) {
+  const Chain &actor = chains.chain[0], &critic = chains.chain[1];
+  const Stage stage = stage_of(chains);
+  const Boundaries acted = boundaries_of(chains, actor, 0);
+  const Boundaries judged = boundaries_of(chains, critic, kept_by(actor));
+  const int seen = kColumns * actor.layer[0].cols, done = kColumns * actor.layer[actor.layers - 1].rows;
+  const double by = chains.scale / static_cast<double>(chains.batch);
+  double loss = 0.0;
+  for (int tile = blockIdx.x; tile < tiles_of(chains.batch); tile += gridDim.x) {
+    Slabs slabs = slabs_of(chains);
+    __syncthreads();  // the tile before has been through
+    fill<&ChainLayer::by_output>(stage, actor);
+    read_tile(actor.x, chains.batch, actor.layer[0].cols, tile, slabs.from);
+    forward(actor, stage, acted, slabs);
+    fill<&ChainLayer::by_output>(stage, critic);
+    for (int k = threadIdx.x; k < seen + done; k += blockDim.x) {
+      slabs.to[k] = k < seen ? acted.memory[k] : slabs.from[k - seen];
+    }
+    slabs.swap();
+    forward(critic, stage, judged, slabs);
+    fill<&ChainLayer::by_input>(stage, critic);
+    loss += judge(chains, tile, slabs.from, [&](int, float& q) {
+      const double said = q;
+      q = static_cast<float>(by);
+      return said;
+    });
+    backward(critic, stage, judged, {nullptr, 0, 0}, slabs, true, nullptr, false);
+    fill<&ChainLayer::by_input>(stage, actor);
+    copy_tile(slabs.from + seen, actor.layer[actor.layers - 1].rows, slabs.to);
+    slabs.swap();
+    backward(actor, stage, acted, {nullptr, 0, 0}, slabs, false, parts_of(actor), tile == static_cast<int>(blockIdx.x));
+  }
+  leave_loss(chains, by * loss);
+}
+
+// The parameters' gradients: sums over `blocks` of their parts. A thread for each of a chain's parts.
+extern "C" __global__ void chain_sum(const __grid_constant__ Chains chains, int blocks, int losses) {
+  const Chain& chain = chains.chain[blockIdx.y];
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i == 0 && blockIdx.y == 0 && losses > 0) {
+    double sum = 0.0;
+    for (int k = 0; k < losses; ++k) sum += chains.losses[k];
+    *chains.loss += sum;
+  }
   if (i >= chain.parts) return;
   float sum = 0.0f;
-  for (int block = 0; block < blocks; ++block) sum += parts[static_cast<long long>(block) * chain.parts + i];
+#pragma unroll 8
+  for (int block = 0; block < blocks; ++block) sum += chain.partial[static_cast<long long>(block) * chain.parts + i];
   for (int l = 0; l < chain.layers; ++l) {
     const ChainLayer& layer = chain.layer[l];
     const int weight = i - layer.weight_offset, bias = i - layer.bias_offset;

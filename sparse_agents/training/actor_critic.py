@@ -34,10 +34,12 @@ class ActorCriticStep:
         self, model: Any, batch: int, engine: Engine, actor: Network, gradients: Mapping[Tensor, Tensor],
         rooms: int | None = None, losses: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self.critics: Sequence[Network] = critic_networks(model.critic, engine, gradients=True)
+        self.critics = critic_networks(model.critic, engine, gradients=True)
         self.minibatch = engine.minibatch(model, batch, actor.dtype)
-        self.rooms = [Room([actor, *self.critics], batch) for _ in range(rooms or 1 + len(self.critics))]
-        self.critic_step = optimizer_step(model.critic.optimizer, all_gradients(self.critics))
+        self.rooms = [
+            Room([actor, *self.critics.networks], batch) for _ in range(rooms or 1 + len(self.critics.networks))
+        ]
+        self.critic_step = optimizer_step(model.critic.optimizer, all_gradients(self.critics.networks))
         self.actor_step = optimizer_step(model.actor.optimizer, gradients)
         self.losses = Losses(["critic_loss", "actor_loss", *losses])
         self._model = model

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from sparse_agents.ops.program import Step, TDTarget
 from sparse_agents.training.engine import Engine
-from sparse_agents.training.networks import Network, Room
+from sparse_agents.training.networks import Ensemble, Network
 from sparse_agents.training.replay import Minibatch
 
 
-def critic_networks(critic: nn.Module, engine: Engine, gradients: bool = False) -> list[Network]:
+def critic_networks(critic: nn.Module, engine: Engine, gradients: bool = False) -> Ensemble:
     """Of a ``ContinuousCritic`` of Stable-Baselines3."""
-    return [engine.network_of(module, gradients) for name, module in critic.named_children() if name.startswith("qf")]
+    modules = [module for name, module in critic.named_children() if name.startswith("qf")]
+    return engine.ensemble([engine.network_of(module, gradients) for module in modules])
 
 
 def all_gradients(networks: Sequence[Network]) -> Mapping[Tensor, Tensor]:
@@ -24,16 +25,16 @@ def all_gradients(networks: Sequence[Network]) -> Mapping[Tensor, Tensor]:
     return {parameter: gradient for network in networks for parameter, gradient in network.gradients.items()}
 
 
-def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tuple[list[Step], TDTarget, Tensor]:
+def bootstrap(data: Minibatch, targets: Ensemble, **entropy: Any) -> tuple[list[Step], TDTarget, Tensor]:
     """What the critics are to say of the minibatch, from ``data.next_transitions``.
 
     Returns:
         The operations, the last of which holds the discount, and where the result will be.
     """
-    passes = [network.new_pass(data.batch) for network in targets]
+    run = targets.new_pass(data.batch)
     result = torch.empty_like(data.rewards)
     target: TDTarget = TDTarget.of(
-        critics=len(passes),
+        critics=len(run.outputs),
         rows=data.batch,
         reward=data.rewards,
         done=data.dones,
@@ -42,12 +43,5 @@ def bootstrap(data: Minibatch, targets: Sequence[Network], **entropy: Any) -> tu
         target=result,
         **entropy,
     )
-    target.point("q", [one.output for one in passes])
-    return [*(one.forward(data.next_transitions) for one in passes), target], target, result
-
-
-def fit(
-    data: Minibatch, critics: Sequence[Network], room: Room, targets: Tensor, scale: float, loss: Tensor
-) -> list[Step]:
-    """The gradients of ``scale`` times the mean squared error, summed over critics."""
-    return [step for one in critics for step in one.fit(data.transitions, targets, scale, loss, room)]
+    target.point("q", run.outputs)
+    return [*run.forward(data.next_transitions), target], target, result

@@ -9,9 +9,9 @@ import torch
 
 from sparse_agents.ops.cuda import DeviceProgram, Launcher
 from sparse_agents.ops.program import Step
-from sparse_agents.training.device_passes import DeviceNetwork
+from sparse_agents.training.device_passes import DeviceNetwork, SideBySide
 from sparse_agents.training.engine import Engine, Runnable
-from sparse_agents.training.networks import Layer, Network
+from sparse_agents.training.networks import Ensemble, Layer, Network
 from sparse_agents.training.replay import Minibatch, is_plain, minibatch_of
 from sparse_agents.training.resident import Resident
 
@@ -28,6 +28,10 @@ class DeviceEngine(Engine):
 
     def sparse_network(self, layers: Sequence[Layer], gradients: bool) -> Network:
         return DeviceNetwork(layers, gradients, self._launcher)
+
+    def ensemble(self, networks: Sequence[Network]) -> Ensemble:
+        small = [one for one in networks if isinstance(one, DeviceNetwork) and one.small]
+        return SideBySide(small) if len(small) == len(networks) else Ensemble(networks)
 
     def minibatch(self, model: Any, batch: int, dtype: torch.dtype) -> Minibatch:
         if is_plain(model):

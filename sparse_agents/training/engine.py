@@ -11,7 +11,7 @@ from torch import nn
 
 from sparse_agents.ops.program import Program, Step
 from sparse_agents.training.dense_passes import DenseNetwork
-from sparse_agents.training.networks import Layer, Network, computes_densely, layers_of, stretch_of
+from sparse_agents.training.networks import Ensemble, Layer, Network, computes_densely, layers_of, stretch_of
 from sparse_agents.training.replay import Minibatch, minibatch_of
 from sparse_agents.training.sparse_passes import SparseNetwork
 
@@ -39,6 +39,10 @@ class Engine(ABC):
     @abstractmethod
     def sparse_network(self, layers: Sequence[Layer], gradients: bool) -> Network:
         """By connections."""
+
+    def ensemble(self, networks: Sequence[Network]) -> Ensemble:
+        """Networks that are shown the same."""
+        return Ensemble(networks)
 
     @abstractmethod
     def minibatch(self, model: Any, batch: int, dtype: torch.dtype) -> Minibatch:

@@ -107,6 +107,47 @@ class Network(ABC):
         ]
 
 
+class Ensemble:
+    """Networks that are shown the same, one after the other.
+
+    Args:
+        networks: of one kind, as an agent's critics are.
+    """
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self.networks = networks
+
+    def new_pass(self, batch: int, rooms: Sequence[Room] | None = None) -> EnsemblePass:
+        """``rooms``: one for each network, as for :meth:`Network.new_pass`."""
+        given = [None] * len(self.networks) if rooms is None else rooms
+        return EnsemblePass([one.new_pass(batch, room) for one, room in zip(self.networks, given, strict=True)])
+
+    def fit(self, x: Tensor, targets: Tensor, scale: float, loss: Tensor, room: Room) -> Sequence[Step]:
+        """See :meth:`Network.fit`; errors are summed over networks."""
+        return [step for one in self.networks for step in one.fit(x, targets, scale, loss, room)]
+
+
+class EnsemblePass:
+    """One forward of several networks over the same batch, and the backward to it.
+
+    Args:
+        passes: one for each of them.
+    """
+
+    def __init__(self, passes: Sequence[Pass]) -> None:
+        self._passes = passes
+        self.outputs = [one.output for one in passes]
+
+    def forward(self, x: Tensor) -> Sequence[Step]:
+        """``x``: ``[batch, in_features]``, contiguous. Results will be in ``outputs``."""
+        return [one.forward(x) for one in self._passes]
+
+    def backward(self, grads: Sequence[Tensor], grads_x: Sequence[Tensor]) -> Sequence[Step]:
+        """From gradients of the outputs to one of the input for each network; no parameter gets one."""
+        given = zip(self._passes, grads, grads_x, strict=True)
+        return [one.backward(grad, grad_x, parameters=False) for one, grad, grad_x in given]
+
+
 def _gradient(parameter: Tensor) -> Tensor:
     """A parameter's own, so that there are not two."""
     if not parameter.requires_grad:

@@ -9,7 +9,7 @@ from stable_baselines3 import SAC
 
 from sparse_agents.ops.program import Copy, Entropy, GaussianGradient, Least, Step
 from sparse_agents.training.actor_critic import ActorCriticStep
-from sparse_agents.training.critics import bootstrap, critic_networks, fit
+from sparse_agents.training.critics import bootstrap, critic_networks
 from sparse_agents.training.engine import Engine
 from sparse_agents.training.gaussian import GaussianActor, Sample
 from sparse_agents.training.losses import Sums
@@ -52,7 +52,7 @@ class SACStep(ActorCriticStep):
             self._then.gaussian(),
             Copy.between(self._then.action, data.next_transitions[:, data.observation_dim :]),
             *bootstrapping,
-            *fit(data, self.critics, self.rooms[1], targets, 0.5, self.losses["critic_loss"]),
+            *self.critics.fit(data.transitions, targets, 0.5, self.losses["critic_loss"], self.rooms[1]),
             *self.critic_step.steps,
             *self._update_actor(now),
             *self.actor_step.steps,
@@ -84,21 +84,21 @@ class SACStep(ActorCriticStep):
     def _update_actor(self, actor: Pass) -> Sequence[Step]:
         """By the least critic's gradient, sample by sample; the critics' data is used up by now."""
         data = self.minibatch
-        passes = [one.new_pass(data.batch, room) for one, room in zip(self.critics, self.rooms[1:], strict=True)]
-        grads = [torch.empty_like(one.output) for one in passes]
-        by_transition = [torch.empty_like(data.transitions) for _ in passes]
+        judged = self.critics.new_pass(data.batch, self.rooms[1:])
+        grads = [torch.empty_like(output) for output in judged.outputs]
+        by_transition = [torch.empty_like(data.transitions) for _ in judged.outputs]
         least: Least = Least.of(
-            critics=len(passes),
+            critics=len(grads),
             rows=data.batch,
             log_prob=self._now.log_prob,
             entropy=self._coefficient,
             loss=self.losses["actor_loss"],
         )
-        least.point("q", [one.output for one in passes])
+        least.point("q", judged.outputs)
         least.point("grad", grads)
         by_parameters = torch.empty_like(actor.output)
         gradient: GaussianGradient = GaussianGradient.of(
-            critics=len(passes),
+            critics=len(grads),
             rows=data.batch,
             columns=data.action_dim,
             grad_stride=data.transitions.shape[1],
@@ -111,9 +111,9 @@ class SACStep(ActorCriticStep):
         gradient.point("grad_action", [g[:, data.observation_dim :] for g in by_transition])
         return [
             Copy.between(self._now.action, data.transitions[:, data.observation_dim :]),
-            *(one.forward(data.transitions) for one in passes),
+            *judged.forward(data.transitions),
             least,
-            *(one.backward(g, x, parameters=False) for one, g, x in zip(passes, grads, by_transition, strict=True)),
+            *judged.backward(grads, by_transition),
             gradient,
             actor.backward(by_parameters),
         ]

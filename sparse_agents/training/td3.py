@@ -7,7 +7,7 @@ from stable_baselines3 import TD3
 
 from sparse_agents.ops.program import SmoothedAction, Step
 from sparse_agents.training.actor_critic import ActorCriticStep
-from sparse_agents.training.critics import bootstrap, critic_networks, fit
+from sparse_agents.training.critics import bootstrap, critic_networks
 from sparse_agents.training.engine import Engine
 from sparse_agents.training.networks import Network
 from sparse_agents.training.optimizers import polyak_average
@@ -31,13 +31,13 @@ class TD3Step(ActorCriticStep):
         self._polyak = polyak_average(online, target, model.tau)
         smoothing = self._smoothed(engine.network_of(model.actor_target.mu))
         bootstrapping, self.target, targets = bootstrap(self.minibatch, critic_networks(model.critic_target, engine))
-        fitting = fit(self.minibatch, self.critics, self.rooms[0], targets, 1.0, self.losses["critic_loss"])
+        data, (first, second), losses = self.minibatch, self.rooms, self.losses
+        fitting = self.critics.fit(data.transitions, targets, 1.0, losses["critic_loss"], first)
         draws: list[Step] = [self.minibatch.draw, self._draw_noise, *self.minibatch.operations()]
         always = [*draws, *smoothing, *bootstrapping, *fitting, *self.critic_step.steps]
         self._critics_alone = engine.program(always, self.minibatch)
-        data, (first, second) = self.minibatch, self.rooms
         ascent = actor.ascend(
-            self.critics[0], data.observations, data.transitions, self.losses["actor_loss"], (first, second)
+            self.critics.networks[0], data.observations, data.transitions, losses["actor_loss"], (first, second)
         )  # the critics' data is used up by now
         self._with_actor = engine.program([*always, *ascent, *self.actor_step.steps, self._polyak], data)
 

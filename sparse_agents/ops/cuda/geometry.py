@@ -14,6 +14,8 @@ MOST_ENTRIES = 16
 """Connections that a lane holds in registers. At 32 the backward spills."""
 MOST_LAYERS = 8
 """``kMostLayers`` of kernels/include/sparse_agents/cuda/chain.h."""
+BYTES_STAGED = 12
+"""Of a connection in shared memory: its weight, feature and slot."""
 MOST_CONNECTIONS = 1 << 16
 """Of a network that a block goes through by itself; with more of them layers are better shared out among blocks."""
 
@@ -97,21 +99,19 @@ class ChainGeometry:
     Attributes:
         blocks: each of which takes one tile after the other.
         threads: of a block.
-        shared_bytes: of a block.
         lanes_up: threads that share out a row, layer by layer, in the forward.
         lanes_down: in the backward.
     """
 
     blocks: int
     threads: int
-    shared_bytes: int
     lanes_up: tuple[int, ...]
     lanes_down: tuple[int, ...]
 
 
 def fits_a_block(heights: Sequence[int], connections: int, processor: Processor) -> bool:
     """Whether a network with such boundaries is a small one."""
-    fits = _two_boundaries(heights) <= processor.shared_bytes and len(heights) <= MOST_LAYERS + 1
+    fits = _slabs(max(heights)) <= processor.shared_bytes and len(heights) <= MOST_LAYERS + 1
     return fits and connections <= MOST_CONNECTIONS
 
 
@@ -119,11 +119,46 @@ def chain_geometry(heights: Sequence[int], batch: int, processor: Processor) -> 
     """For a network of which :func:`fits_a_block` is true."""
     lanes = [min(LANES[-1], 1 << max(THREADS // height, 1).bit_length() - 1) for height in heights]
     blocks = min(tiles_of(batch), 2 * processor.multiprocessors)
-    return ChainGeometry(blocks, THREADS, _two_boundaries(heights), tuple(lanes[1:]), tuple(lanes[:-1]))
+    return ChainGeometry(blocks, THREADS, tuple(lanes[1:]), tuple(lanes[:-1]))
 
 
-def _two_boundaries(heights: Sequence[int]) -> int:
-    return 2 * max(heights) * COLUMNS * 4
+@dataclass(frozen=True)
+class SharedRoom:
+    """What a block of small networks has in shared memory, besides the two boundaries that it works on.
+
+    Attributes:
+        tallest: features of a boundary, at most.
+        staged: connections of a network, or 0 where they have no room.
+        kept: activations between forward and backward, where both are in one launch, or 0.
+    """
+
+    tallest: int
+    staged: int
+    kept: int
+
+    def bytes(self, kept: int) -> int:
+        """That a launch takes which keeps so many activations."""
+        return _slabs(self.tallest) + BYTES_STAGED * self.staged + 4 * kept
+
+
+def shared_room(tallest: int, features: int, connections: int, processor: Processor) -> SharedRoom:
+    """Connections first, for what is waited for longest.
+
+    Args:
+        tallest: features of a boundary, at most.
+        features: of all boundaries whose activations are kept.
+        connections: of a network, at most.
+        processor: the device.
+    """
+    free = processor.shared_bytes - _slabs(tallest)
+    staged = connections if BYTES_STAGED * connections <= free else 0
+    kept = features * COLUMNS if BYTES_STAGED * staged + 4 * COLUMNS * features <= free else 0
+    return SharedRoom(tallest, staged, kept)
+
+
+def _slabs(tallest: int) -> int:
+    """Bytes of two boundaries."""
+    return 2 * tallest * COLUMNS * 4
 
 
 def _power_of_two(least: int) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparse_agents.ops.cuda import Kernel, compiler, sources
+from sparse_agents.ops.cuda.chains import ASCEND
 from sparse_agents.ops.cuda.layered import ADD_PARTS
-from sparse_agents.ops.cuda.small import BACKWARD
 
 pytest.importorskip("cuda.core")
 KERNELS = Path(__file__).parents[3] / "kernels"
@@ -29,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(
     "kernel",
-    [ADD_PARTS, BACKWARD, Kernel("program.cu", "adam"), layer(4, 1, 1, 32), layer(16, 8, 0), layer(32, 16, 1)],
+    [ADD_PARTS, ASCEND, Kernel("program.cu", "adam"), layer(4, 1, 1, 32), layer(16, 8, 0), layer(32, 16, 1)],
     ids=["boundary", "chain", "program", "4", "16", "32"],
 )
 def test_it_compiles(kernel: Kernel, architecture: str, cache: Path) -> None:

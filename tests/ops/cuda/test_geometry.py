@@ -14,6 +14,7 @@ from sparse_agents.ops.cuda.geometry import (
     THREADS,
     chain_geometry,
     fits_a_block,
+    shared_room,
     tiles_of,
 )
 
@@ -58,13 +59,18 @@ def test_what_does_not_fit_into_shared_memory_is_read_from_where_it_is() -> None
 
 
 def test_networks_of_agents_fit_a_block() -> None:
-    """DS-TD3's: 17-256-256-6 at 90% has 7,142 connections; two layers of 256 features take 16 KB."""
+    """DS-TD3's: 17-256-256-6 at 90% has 7,142 connections; two layers of 256 features take 16 KB, its connections 84,
+    and the activations of 535 features 17.
+    """
     heights = [17, 256, 256, 6]
     assert fits_a_block(heights, 7142, H200)
     g = chain_geometry(heights, 256, H200)
-    assert (g.blocks, g.threads, g.shared_bytes) == (32, 512, 16384)
+    assert (g.blocks, g.threads) == (32, 512)
     assert g.lanes_up == (2, 2, 32)
     assert g.lanes_down == (16, 2, 2)
+    room = shared_room(256, 535, 7142, H200)
+    assert (room.staged, room.kept) == (7142, 535 * 8)
+    assert (room.bytes(0), room.bytes(room.kept)) == (16384 + 85704, 16384 + 85704 + 17120)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +80,15 @@ def test_networks_of_agents_fit_a_block() -> None:
 )
 def test_larger_ones_do_not(heights: list[int], connections: int) -> None:
     assert not fits_a_block(heights, connections, H200)
+
+
+@pytest.mark.parametrize("free", [0, 11, 1199, 1200, 3839, 3840, 5039, 5040])
+def test_connections_have_room_before_activations(free: int) -> None:
+    """A hundred connections take 1,200 bytes, 120 features 3,840."""
+    room = shared_room(60, 120, 100, Processor(1, 2 * 60 * 32 + free))
+    assert room.staged == (100 if free >= 1200 else 0)
+    assert room.kept == (960 if free >= 5040 else 0)
+    assert room.bytes(room.kept) <= 2 * 60 * 32 + free
 
 
 @pytest.mark.parametrize("height", [1, 3, 15, 16, 17, 256, 511, 512, 3000])
