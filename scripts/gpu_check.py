@@ -13,6 +13,7 @@ from tqdm import tqdm
 from sparse_agents.benchmark import Record
 from sparse_agents.benchmark.cuda import Device, cuda_layers
 from sparse_agents.benchmark.cuda_agents import cuda_agents
+from sparse_agents.benchmark.cuda_scale import cuda_million, cuda_rewiring
 from sparse_agents.benchmark.gpu_check import Step, commands, measure, run_step, write
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
@@ -23,6 +24,8 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Record]]] = {
     "layers": cuda_layers,
     "TD3": partial(cuda_agents, "TD3"),
     "SAC": partial(cuda_agents, "SAC"),
+    "rewiring": cuda_rewiring,
+    "million neurons": cuda_million,
 }
 
 

@@ -22,7 +22,8 @@ FLOORS = [
     {"callbacks", "algorithms"},
     {"runs"},
     {"continual", "export"},
-    {"benchmark", "experiments", "zoo"},
+    {"experiments", "zoo"},
+    {"benchmark"},
     {"cli"},
     {"catalogue"},
 ]

@@ -16,7 +16,11 @@ from typing import Any
 from sparse_agents.benchmark.timing import Record
 from sparse_agents.runs import atomic_file
 
-TESTS = ("tests/ops/cuda/test_device.py", "tests/training/test_device_engine.py")
+TESTS = (
+    "tests/ops/cuda/test_device.py",
+    "tests/training/test_device_engine.py",
+    "tests/continual/test_methods_on_devices.py",
+)
 SANITIZERS = ("memcheck", "racecheck")
 
 
@@ -97,10 +101,18 @@ def page(
         rows = [r for r in records if (r["case"], r["batch"]) == (case, batch)]
         sparsities = sorted({r["sparsity"] for r in rows})
         lines += ["", f"{case}, batch {batch}: speed relative to {rows[0]['baseline']}", ""]
-        lines += ["| | " + " | ".join(f"{s:.0%}" for s in sparsities) + " |", "|---" * (len(sparsities) + 1) + "|"]
+        lines += [
+            "| | " + " | ".join(f"{100 * s:.4g}%" for s in sparsities) + " |",
+            "|---" * (len(sparsities) + 1) + "|",
+        ]
         for contender in dict.fromkeys(r["contender"] for r in rows):
-            ratios = {r["sparsity"]: f"{r['ratio']:.2f}×" for r in rows if r["contender"] == contender}
-            lines.append(f"| {contender} | " + " | ".join(ratios.get(s, "") for s in sparsities) + " |")
-        times = {r["sparsity"]: f"{r['baseline_seconds'] * 1e3:.3f} ms" for r in rows}
+            own = [r for r in rows if r["contender"] == contender]
+            cells = {r["sparsity"]: f"{r['ratio']:.2f}×, {_milliseconds(r['seconds'])}" for r in own}
+            lines.append(f"| {contender} | " + " | ".join(cells.get(s, "") for s in sparsities) + " |")
+        times = {r["sparsity"]: _milliseconds(r["baseline_seconds"]) for r in rows}
         lines.append(f"| {rows[0]['baseline']} | " + " | ".join(times[s] for s in sparsities) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3f} ms"

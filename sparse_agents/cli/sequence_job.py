@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ from sparse_agents.continual.supervised.learner import Classifier, Training
 from sparse_agents.continual.supervised.sequences import SEQUENCES, classification_sequence
 from sparse_agents.envs.tasks import SEQUENCES as ENVIRONMENTS
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
-from sparse_agents.runs import atomic_file, read_yaml
+from sparse_agents.runs import atomic_file, check_device, read_yaml
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class TrainSequenceArguments:
     """Where data sets are that come with no package."""
     log_folder: Path = Path("logs/sequences")
     """Where run folders go."""
+    device: str = "auto"
+    """cpu, cuda, or auto, which is the processor."""
     num_threads: int = -1
     """Of torch; -1: its default."""
     progress: Annotated[bool, arg(aliases=["-P"])] = field(default=True)
@@ -89,7 +91,7 @@ class TrainSequenceArguments:
     """Go on with the run of these settings."""
 
 
-_MAY_CHANGE = ("resume", "progress", "num_threads", "data_dir", "log_folder")
+_MAY_CHANGE = ("resume", "progress", "device", "num_threads", "data_dir", "log_folder")
 _STEPS = {True: 376, False: 20_000}
 _EVALUATIONS = {True: 4, False: 20}
 _CHECKPOINTS = 4
@@ -105,6 +107,7 @@ class SequenceJob:
         tasks: how many.
         steps: of each.
         eval_every, save_every: steps.
+        device: that networks are on.
         learner: for a new run, or given what one has saved.
         method: of a learner.
     """
@@ -115,6 +118,7 @@ class SequenceJob:
     steps: int
     eval_every: int
     save_every: int
+    device: str
     learner: Callable[[Mapping[str, Any] | None], Learner]
     method: Callable[[Learner], ContinualMethod]
 
@@ -131,6 +135,7 @@ class SequenceJob:
         """
         kind = find_method(arguments.method)
         check_seed(arguments.seed)
+        arguments = replace(arguments, device=check_device(arguments.device))
         for units in arguments.hidden or ():
             at_least_one("hidden", units, 1)
         images = arguments.sequence in SEQUENCES
@@ -151,6 +156,7 @@ class SequenceJob:
             steps,
             at_least_one("eval_freq", arguments.eval_freq, max(1, steps // _EVALUATIONS[images])),
             at_least_one("save_freq", arguments.save_freq, max(1, steps // _CHECKPOINTS)),
+            arguments.device,
             learner,
             lambda made: make_method(arguments.method, made, tasks, arguments.seed, arguments.companion, **options),
         )
@@ -177,6 +183,7 @@ def _images(arguments: TrainSequenceArguments, steps: int, folder: Path, own_hea
         learning_rate=arguments.learning_rate,
         batch_size=at_least_one("batch_size", arguments.batch_size, 1),
         steps=steps,
+        device=arguments.device,
     )
     return len(sequence.tasks), lambda saved: Classifier(sequence, training, arguments.seed, saved)
 
@@ -202,6 +209,7 @@ def _agents(arguments: TrainSequenceArguments, steps: int, folder: Path, own_hea
         networks=arguments.networks,
         own_heads=own_heads,
         episodes=at_least_one("eval_episodes", arguments.eval_episodes, 1),
+        device=arguments.device,
     )
     return len(envs), lambda saved: AgentLearner(envs, training, arguments.seed, folder, saved)
 

@@ -69,7 +69,8 @@ def main(argv: Sequence[str]) -> None:
     if folder is not None:
         normalization = Normalization.of(_settings(arguments))
         env = normalization.training(_environments(arguments, folder, keep_monitor=True))
-        model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), algorithm(arguments.algo), env)
+        kind = algorithm(arguments.algo)
+        model, state = checkpoint.load(checkpoint.latest(folder.checkpoints), kind, env, device)
         folder.trim_monitors(episodes_written(state["environment"]))
         if model.num_timesteps < arguments.n_timesteps:  # else nothing is to be done
             folder.write_arguments(saved(arguments))

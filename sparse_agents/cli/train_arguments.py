@@ -52,7 +52,7 @@ class TrainArguments:
     gym_packages: tuple[str, ...] = ()
     """Modules to import first, which register environments, or rules of your own."""
     device: str = "auto"
-    """auto or cpu."""
+    """cpu, cuda, or auto, which is the processor."""
     num_threads: int = -1
     """Threads for torch and the kernels; -1 leaves torch's default."""
     eval_freq: int = 25_000

@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> None:
             eval_every=job.eval_every,
             save_every=job.save_every,
             progress=lambda done: bar.update(shown, completed=done),
+            device=job.device,
         )
         run.run()
     console.print(capacity_table(run.method.capacity()))

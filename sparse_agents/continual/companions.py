@@ -59,7 +59,7 @@ class Companion(ABC):
     def free(self, network: Network, name: str) -> Tensor:
         """Bool ``[units]``: all of their connections are open."""
         gate, layer = self._gates[network.name], network.trunk[name]
-        closed = torch.zeros(layer.topology.shape[0])
+        closed = torch.zeros(layer.topology.shape[0], device=layer.weight.device)
         closed.index_add_(0, _ends(layer)[0], (~gate.is_open(layer.weight)).flatten().float())
         for below in network.fed_by(name):
             closed.index_add_(0, _ends(below)[1], (~gate.is_open(below.weight)).flatten().float())
@@ -78,7 +78,7 @@ class Companion(ABC):
         incoming = torch.isin(rows, units)
         fan_in = torch.bincount(rows, minlength=layer.topology.shape[0])[rows[incoming]]
         drawn = torch.empty(int(incoming.sum())).uniform_(-1, 1, generator=self._generator)
-        layer.weight.data[incoming] = (drawn * (6 / fan_in) ** 0.5).to(layer.weight.dtype)
+        layer.weight.data[incoming] = (drawn.to(fan_in.device) * (6 / fan_in) ** 0.5).to(layer.weight.dtype)
         _forget(optimizer, layer.weight, incoming)
         gate = self._gates[network.name]
         if layer.bias is not None:
@@ -91,7 +91,7 @@ class Companion(ABC):
             targets, sources = _ends(below)
             outgoing = torch.isin(sources, units)
             if mean is not None and below.bias is not None:
-                said = torch.zeros(layer.topology.shape[0], dtype=below.weight.dtype)
+                said = below.weight.new_zeros(layer.topology.shape[0])
                 said[units] = mean.to(said.dtype)
                 weights = below.weight.data.flatten()[outgoing]
                 made_up = torch.zeros_like(below.bias)
@@ -157,20 +157,20 @@ class ContinualBackprop(Companion):
         self.units: dict[str, dict[str, Tensor]] = {}
 
     def look(self, network: Network, name: str, values: Tensor) -> None:
-        count = values.shape[1]
+        nothing = torch.zeros(values.shape[1], device=values.device)
         of = self.units.setdefault(
             network.key(name),
-            {**{what: torch.zeros(count) for what in ("age", "utility", "mean")}, "due": torch.zeros(1)},
+            {**{what: nothing.clone() for what in ("age", "utility", "mean")}, "due": torch.zeros(1)},
         )
         of["age"] += 1
-        outgoing = torch.zeros(count)
+        outgoing = nothing
         for below in network.fed_by(name):
             weights = below.weight.detach().flatten().abs()
             outgoing.index_add_(0, _ends(below)[1], weights.float())
         of["utility"].lerp_(outgoing * values.abs().mean(dim=0).float(), 1 - DECAY)
         of["mean"].lerp_(values.mean(dim=0).float(), 1 - DECAY)
         old = (of["age"] > self.maturity) & self.free(network, name)
-        of["due"] += self.rate * old.sum()
+        of["due"] += self.rate * int(old.sum())
         due = int(of["due"])
         if due == 0:
             return
@@ -199,8 +199,9 @@ def _ends(layer: SparseLayer | DenseLayer) -> tuple[Tensor, Tensor]:
     if isinstance(layer, SparseLayer):
         edges = layer.topology.edges
         return edges.row.long(), edges.col.long()
-    rows, columns = layer.weight.shape
-    return torch.arange(rows).repeat_interleave(columns), torch.arange(columns).repeat(rows)
+    places = torch.arange(layer.weight.numel(), device=layer.weight.device)
+    columns = layer.weight.shape[1]
+    return places.div(columns, rounding_mode="floor"), places % columns
 
 
 def _forget(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:

@@ -24,7 +24,7 @@ def openings(
     masks: dict[nn.Parameter, Tensor] = {}
     for name, layer in network.layers.items():
         own = units if name in network.heads else None
-        rows = torch.full((layer.topology.shape[0],), others)
+        rows = torch.full((layer.topology.shape[0],), others, device=layer.weight.device)
         if own is not None:
             rows = torch.zeros_like(rows)
             rows[own] = True

@@ -27,7 +27,10 @@ class Owners:
         self._layers = [
             (network, name, layer) for network in networks.values() for name, layer in network.layers.items()
         ]
-        self.of = {network.key(name): torch.full((layer.topology.nnz,), owner) for network, name, layer in self._layers}
+        self.of = {
+            network.key(name): torch.full((layer.topology.nnz,), owner, device=layer.weight.device)
+            for network, name, layer in self._layers
+        }
 
     def layers(self) -> Iterator[tuple[Network, str, SparseLayer, Tensor]]:
         """Networks, names of layers, layers, owners of their connections."""

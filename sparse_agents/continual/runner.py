@@ -29,6 +29,7 @@ class SequenceRun:
             one.
         save_every: steps between checkpoints.
         progress: called with the number of steps that are done, of all tasks.
+        device: that the learner's networks are on.
     """
 
     def __init__(
@@ -40,13 +41,14 @@ class SequenceRun:
         eval_every: int,
         save_every: int,
         progress: Callable[[int], None] = lambda steps: None,
+        device: str = "cpu",
     ) -> None:
         self.folder = folder
         self.eval_every, self.save_every = eval_every, save_every
         self._progress = progress
         folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint = _checkpoint_of(folder)
-        self.learner, self.method, rows = open_run(folder, make_learner, make_method)
+        self.learner, self.method, rows = open_run(folder, make_learner, make_method, device)
         self._last = self.learner.step
         self.records = Records(folder / "evaluations.csv", Evaluation, rows["evaluations"])
         self.capacity = Records(folder / "capacity.csv", LayerUse, rows["capacity"])
@@ -143,15 +145,16 @@ def open_run(
     folder: Path,
     make_learner: Callable[[Mapping[str, Any] | None], Learner],
     make_method: Callable[[Learner], ContinualMethod],
+    device: str = "cpu",
 ) -> tuple[Learner, ContinualMethod, Mapping[str, int]]:
     """A learner and a method as the run in a folder has left them, and the rows its records had; new ones where there
-    is none yet.
+    is none yet. What was saved is put on the ``device`` that the learner's networks are on.
 
     Raises:
         CheckpointError: where its checkpoint is damaged.
     """
     path = _checkpoint_of(folder)
-    saved = _read(path) if path.is_file() else None
+    saved = _read(path, device) if path.is_file() else None
     learner = make_learner(None if saved is None else saved["learner"])
     method = make_method(learner)
     if saved is None:
@@ -164,9 +167,9 @@ def _checkpoint_of(folder: Path) -> Path:
     return folder / "checkpoint.pt"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, device: str) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
         return {name: state[name] for name in ("learner", "method", "rows")}
     except (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"Checkpoint {path} is damaged: {error}. Remove the folder to start anew.") from error

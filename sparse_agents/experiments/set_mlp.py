@@ -76,11 +76,12 @@ class SetMLP:
         size: of the network.
         data: what it is to learn.
         seed: of weights, topology and minibatches.
+        device: that the network is on; the data stays where it is.
     """
 
-    def __init__(self, size: Size, data: GeneExpression, seed: int = 0) -> None:
+    def __init__(self, size: Size, data: GeneExpression, seed: int = 0, device: str = "cpu") -> None:
         torch.manual_seed(seed)
-        self.size, self.data = size, data
+        self.size, self.data, self.device = size, data, device
         inputs = data.x.shape[1]
         self.batches = max(1, len(data.x) // size.batch)
         with deferred_matrices():
@@ -97,6 +98,7 @@ class SetMLP:
             distribution="er",
             seed=seed,
         )
+        self.network.to(device)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(), lr=size.learning_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=True
         )
@@ -126,7 +128,7 @@ class SetMLP:
     def step(self, x: Tensor, y: Tensor) -> float:
         """One minibatch; its loss."""
         self.optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(self.network(x), y)
+        loss = nn.functional.cross_entropy(self.network(x.to(self.device)), y.to(self.device))
         loss.backward()
         self.optimizer.step()
         return float(loss.detach())
@@ -136,7 +138,7 @@ class SetMLP:
         """On the test samples, in percent."""
         x, y = self.data.x_test, self.data.y_test
         right = sum(
-            int((self.network(part).argmax(1) == labels).sum())
+            int((self.network(part.to(self.device)).argmax(1).cpu() == labels).sum())
             for part, labels in zip(x.split(self.size.batch), y.split(self.size.batch), strict=True)
         )
         return 100 * right / len(y)

@@ -86,7 +86,7 @@ def check_unused(folder: Path, timesteps: int) -> None:
         )
 
 
-def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm, dict[str, Any]]:
+def load(path: Path, algorithm: type[Algorithm], env: VecEnv, device: str = "cpu") -> tuple[Algorithm, dict[str, Any]]:
     """The agent as it was when the checkpoint was written, and the state that :class:`Continue` puts back in place.
 
     Raises:
@@ -97,12 +97,13 @@ def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm
         if facts["format"] != FORMAT:
             raise ValueError(f"it is of format {facts['format']}, and this version reads {FORMAT}")
         state: dict[str, Any] = pickle.loads((path / "run.pkl").read_bytes())
-        model = load_model(path / "model.zip", algorithm, env, force_reset=not goes_back(state["environment"]))
+        reset = not goes_back(state["environment"])
+        model = load_model(path / "model.zip", algorithm, env, force_reset=reset, device=device)
         buffer = _replay_buffer(model)
         if buffer is not None:
             replay_segments.read(buffer, path.parent, Segments(**facts["replay"]))
             vars(buffer).update(state["buffer"])
-            if not goes_back(state["environment"]):
+            if reset:
                 _end_episodes(buffer)
         restore_generators(state)
     except (
@@ -115,7 +116,9 @@ def load(path: Path, algorithm: type[Algorithm], env: VecEnv) -> tuple[Algorithm
     return model, state
 
 
-def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None, force_reset: bool = True) -> Algorithm:
+def load_model(
+    path: Path, algorithm: type[Algorithm], env: VecEnv | None, force_reset: bool = True, device: str = "cpu"
+) -> Algorithm:
     """A Stable-Baselines3 zip, with one clear error where it is none, cut short, or of another algorithm."""
     if not path.is_file():
         raise CheckpointError(f"There is no model at {path}.")
@@ -131,7 +134,7 @@ def load_model(path: Path, algorithm: type[Algorithm], env: VecEnv | None, force
         with warnings.catch_warnings():
             # Stable-Baselines3 warns of the replay buffer that it has chosen itself when the agent was made.
             warnings.filterwarnings("ignore", r"`n_steps=\d+` is ignored .*NStepReplayBuffer")
-            return algorithm.load(path, env=env, device="cpu", force_reset=force_reset)
+            return algorithm.load(path, env=env, device=device, force_reset=force_reset)
     except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
             f"{path} does not load as {algorithm.__name__}. Was it trained by another algorithm? ({error})"

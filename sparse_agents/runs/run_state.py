@@ -47,6 +47,7 @@ def run_state(model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -> dict[s
         "total": model._total_timesteps,
         "ends": {name: controller.last_update for name, controller in _controllers(model).items()},
         "generators": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
+        "device_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
@@ -80,11 +81,13 @@ def restore_run(model: BaseAlgorithm, callbacks: Sequence[BaseCallback], state: 
 
 
 def restore_generators(state: dict[str, Any]) -> None:
-    """Python's, numpy's and torch's global ones."""
+    """Python's, numpy's and torch's global ones, these on each CUDA device that there was, and is."""
     of_python, of_numpy, of_torch = state["generators"]
     random.setstate(of_python)
     np.random.set_state(of_numpy)  # noqa: NPY002
     torch.set_rng_state(of_torch)
+    for device, of_device in zip(range(torch.cuda.device_count()), state.get("device_generators", []), strict=False):
+        torch.cuda.set_rng_state(of_device, device)
 
 
 def _recorded(model: BaseAlgorithm) -> dict[str, dict[str, Any]]:

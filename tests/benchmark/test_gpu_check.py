@@ -46,8 +46,8 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert "gpu Some GPU, driver 13.0, torch 2.13.0" in page
     assert "| memcheck | not run | 0 |" in page
     assert "| racecheck | **failed** | 1 |" in page
-    assert "| sparse_agents | 2.00× | 4.00× |" in page
-    assert "| TF32 | 5.00× |  |" in page
+    assert "| sparse_agents | 2.00×, 1.000 ms | 4.00×, 0.500 ms |" in page
+    assert "| TF32 | 5.00×, 0.400 ms |  |" in page
     assert "| nn.Linear | 2.000 ms | 2.000 ms |" in page
 
 

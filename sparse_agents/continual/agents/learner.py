@@ -48,6 +48,7 @@ class AgentTraining:
         networks: those that methods look after.
         own_heads: whether output layers are each task's own.
         episodes: of an evaluation.
+        device: that it is on.
     """
 
     algorithm: type[BaseAlgorithm]
@@ -57,6 +58,7 @@ class AgentTraining:
     networks: Sequence[str] = ("actor", "q_net")
     own_heads: bool = False
     episodes: int = 5
+    device: str = "cpu"
 
 
 class AgentLearner(Learner):
@@ -107,7 +109,7 @@ class AgentLearner(Learner):
                 "SparseMlpPolicy",
                 make_env(self.envs[0], self.seed),
                 seed=self.seed,
-                device="cpu",
+                device=training.device,
                 policy_kwargs={"dense_output": False, **training.policy_kwargs, "topology": "static"},
                 **training.hyperparams,
             )  # type: ignore[call-arg]
@@ -137,7 +139,8 @@ class AgentLearner(Learner):
         self.step = int(saved["step"])
         task = int(saved["task"])
         env = make_env(self.envs[task], self.seed + 1000 * task)
-        model, state = checkpoint.load(folder / "agent" / str(saved["agent"]), self.training.algorithm, env)
+        path, training = folder / "agent" / str(saved["agent"]), self.training
+        model, state = checkpoint.load(path, training.algorithm, env, training.device)
         if self.step > 0:
             self._continue = state
         else:
@@ -268,7 +271,10 @@ class AgentLearner(Learner):
 
     def _example(self) -> Tensor:
         """One observation."""
-        return torch.as_tensor(np.asarray(self.model.observation_space.sample())[None])
+        return self._tensor(np.asarray(self.model.observation_space.sample())[None])
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values, device=self.model.device)
 
     def fisher(self, task: int) -> Mapping[nn.Parameter, Tensor]:
         parameters = [parameter for network in self.networks.values() for _, parameter in network.parameters()]
@@ -294,7 +300,7 @@ class AgentLearner(Learner):
             actions.append(action)
             observation, _, _, _ = env.step(action)
             seen.append(np.asarray(observation))
-        observations, taken = (torch.as_tensor(np.concatenate(rows)) for rows in (seen[:-1], actions))
+        observations, taken = (self._tensor(np.concatenate(rows)) for rows in (seen[:-1], actions))
         with torch.no_grad():
             return [activity(self.networks, partial(policy.run_networks, observations, taken), None)]
 
@@ -303,9 +309,9 @@ class AgentLearner(Learner):
         model: Any = self.model
         if isinstance(model, OffPolicyAlgorithm):
             assert model.replay_buffer is not None
-            return torch.as_tensor(model.replay_buffer.sample(FISHER_SAMPLES).observations)
+            return model.replay_buffer.sample(FISHER_SAMPLES).observations
         seen = model.rollout_buffer.observations.reshape(-1, *model.observation_space.shape)
-        return torch.as_tensor(seen[:: max(1, len(seen) // FISHER_SAMPLES)])
+        return self._tensor(seen[:: max(1, len(seen) // FISHER_SAMPLES)])
 
 
 class _Successes:

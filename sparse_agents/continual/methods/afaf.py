@@ -86,7 +86,7 @@ class AFAF(SpaceNet):
         further = {name: self._draw(network, name, (1 - self.reuse) * self.share) for name in trunk[:-1]}
         for kind in self.activity:
             for name, layer in network.heads.items():
-                rows = torch.arange(layer.topology.shape[0]) if kind.outputs is None else kind.outputs
+                rows = self._all_outputs(layer) if kind.outputs is None else kind.outputs
                 yield name, self._block(len(trunk), rows, top, of=1 if kind.outputs is not None else kinds)
             rows = top
             for index in reversed(range(self.reused_layers, len(trunk))):
@@ -108,7 +108,7 @@ class AFAF(SpaceNet):
         names = ["", *network.trunk]
         for index, (name, layer) in enumerate(network.layers.items()):
             key, edges = network.key(names[min(index, len(network.trunk))]), layer.topology.edges
-            sums = found.get(key, torch.zeros(edges.shape[1], dtype=layer.weight.dtype))
+            sums = found.get(key, layer.weight.new_zeros(edges.shape[1]))
             found[key] = sums.index_add(0, edges.col.long(), self.importance[network.key(name)])
         return found
 
@@ -127,7 +127,7 @@ class AFAF(SpaceNet):
             return self.free[network.key(name)] & ~self.used[network.key(name)]
         if self.learner.outputs(task) is not None:
             return super().open_biases(network, name, task)
-        return torch.full((network.heads[name].topology.shape[0],), task == 0)
+        return torch.full_like(self._all_outputs(network.heads[name]), task == 0, dtype=torch.bool)
 
     def get_extra_state(self) -> dict[str, Any]:
         return {**super().get_extra_state(), "used": dict(self.used)}

@@ -14,6 +14,7 @@ from sparse_agents.continual.method import ContinualMethod
 from sparse_agents.continual.network import Network
 from sparse_agents.continual.owners import Owners
 from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.nn import SparseLayer
 from sparse_agents.topology import Rewire
 
 WEIGHT_INITS = ("inherit", "scaled")
@@ -93,7 +94,7 @@ class SpaceNet(ContinualMethod):
         self.steps = dict.fromkeys(networks, 0)
         self.owners = Owners(networks)
         self.free = {
-            network.key(name): torch.ones(layer.topology.shape[0], dtype=torch.bool)
+            network.key(name): torch.ones_like(self._all_outputs(layer), dtype=torch.bool)
             for network in networks.values()
             for name, layer in network.trunk.items()
         }
@@ -107,7 +108,8 @@ class SpaceNet(ContinualMethod):
     def prepare(self) -> None:
         """The network begins without connections."""
         for network, name, layer, _ in list(self.owners.layers()):
-            self.owners.rewire(network, name, Rewire.keep(layer.topology.edges, torch.empty(0, dtype=torch.int64)), 0)
+            nothing = torch.empty(0, dtype=torch.int64, device=layer.weight.device)
+            self.owners.rewire(network, name, Rewire.keep(layer.topology.edges, nothing), 0)
             if layer.bias is not None:
                 layer.bias.data.zero_()
 
@@ -159,10 +161,10 @@ class SpaceNet(ContinualMethod):
         """Where the task is to have connections, by layers' names; drawn while they are asked for."""
         sources: Tensor | None = None
         for index, (name, layer) in enumerate(network.layers.items()):
-            rows, columns = layer.topology.shape
+            columns = layer.topology.shape[1]
             if sources is None:
-                sources = torch.arange(columns)
-            drawn = self._outputs(task, rows) if name in network.heads else self._draw(network, name, self.share)
+                sources = torch.arange(columns, device=layer.weight.device)
+            drawn = self._outputs(task, layer) if name in network.heads else self._draw(network, name, self.share)
             yield name, Block(drawn, sources, round(self._density(index) * len(drawn) * len(sources)))
             if name not in network.heads:
                 sources = drawn
@@ -182,9 +184,12 @@ class SpaceNet(ContinualMethod):
         chosen = torch.randperm(len(candidates), generator=self.generator)[: block.count]
         self._grow(network, name, candidates[chosen].sort().values, len(block.rows), task)
 
-    def _outputs(self, task: int, rows: int) -> Tensor:
+    def _outputs(self, task: int, layer: SparseLayer) -> Tensor:
         own = self.learner.outputs(task)
-        return torch.arange(rows) if own is None else own
+        return self._all_outputs(layer) if own is None else own
+
+    def _all_outputs(self, layer: SparseLayer) -> Tensor:
+        return torch.arange(layer.topology.shape[0], device=layer.weight.device)
 
     def _draw(self, network: Network, name: str, share: float) -> Tensor:
         """So many of a layer's neurons, among those that are free."""
@@ -203,7 +208,7 @@ class SpaceNet(ContinualMethod):
             fan_out, fan_in = units, len(ids) / units
         bound = (6 / (fan_in + fan_out)) ** 0.5
         fresh = torch.empty(len(ids)).uniform_(-bound, bound, generator=self.generator)
-        layer.weight.data[rewire.source < 0] = fresh.to(layer.weight.dtype)
+        layer.weight.data[rewire.source < 0] = fresh.to(layer.weight)
 
     # -- training
 
@@ -236,9 +241,9 @@ class SpaceNet(ContinualMethod):
         for index, (name, layer) in enumerate(network.trunk.items()):
             edges, importance = layer.topology.edges, self.importance[network.key(name)]
             if index == 0:
-                inputs = torch.zeros(edges.shape[1], dtype=importance.dtype)
+                inputs = importance.new_zeros(edges.shape[1])
                 found[network.key("")] = inputs.index_add(0, edges.col.long(), importance)
-            outputs = torch.zeros(edges.shape[0], dtype=importance.dtype).index_add(0, edges.row, importance)
+            outputs = importance.new_zeros(edges.shape[0]).index_add(0, edges.row, importance)
             found[network.key(name)] = outputs * self.free[network.key(name)]
         return found
 
@@ -261,7 +266,7 @@ class SpaceNet(ContinualMethod):
             unused = edges.find(places) < 0
             count = min(int(self.drop_fraction * len(own)), int(unused.sum()))
             best = gain.reshape(-1)[unused].argsort(descending=True, stable=True)[:count]
-            kept = torch.ones(edges.nnz, dtype=torch.bool)
+            kept = torch.ones(edges.nnz, dtype=torch.bool, device=own.device)
             kept[own[least[:count]]] = False
             rewire = Rewire.exchange(edges, kept.nonzero().squeeze(1), places[unused][best], keep_regrown=False)
             self.owners.rewire(network, name, rewire, self.task)
@@ -294,8 +299,9 @@ class SpaceNet(ContinualMethod):
         for network, name, layer, owner in self.owners.layers():
             names = list(network.layers)
             before = names[names.index(name) - 1] if names.index(name) else None
-            rows = self.free.get(network.key(name), torch.ones(layer.topology.shape[0], dtype=torch.bool))
-            columns = torch.ones(layer.topology.shape[1], dtype=torch.bool)
+            every = torch.ones_like(self._all_outputs(layer), dtype=torch.bool)
+            rows = self.free.get(network.key(name), every)
+            columns = torch.ones(layer.topology.shape[1], dtype=torch.bool, device=layer.weight.device)
             if before is not None:
                 columns = self.free.get(network.key(before), columns)
             edges = layer.topology.edges
@@ -344,8 +350,9 @@ class SpaceNet(ContinualMethod):
         """Bool ``[units]``: of neurons that nobody has reserved, and of the task's output units."""
         if name not in network.heads:
             return self.free[network.key(name)].clone()
-        rows = torch.zeros(network.heads[name].topology.shape[0], dtype=torch.bool)
-        rows[self._outputs(task, len(rows))] = True
+        head = network.heads[name]
+        rows = torch.zeros_like(self._all_outputs(head), dtype=torch.bool)
+        rows[self._outputs(task, head)] = True
         return rows
 
     def get_extra_state(self) -> dict[str, Any]:

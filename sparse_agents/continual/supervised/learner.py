@@ -35,6 +35,7 @@ class Training:
         momentum: of it.
         batch_size: samples of a step.
         steps: of each task.
+        device: that the network is on.
     """
 
     hidden: Sequence[int] = (400, 400)
@@ -43,6 +44,7 @@ class Training:
     momentum: float = 0.0
     batch_size: int = 128
     steps: int = 376
+    device: str = "cpu"
 
 
 class Classifier(Learner):
@@ -64,11 +66,12 @@ class Classifier(Learner):
     def __init__(
         self, sequence: ClassificationSequence, training: Training, seed: int, saved: Mapping[str, Any] | None = None
     ) -> None:
-        self.sequence, self.training, self.seed = sequence, training, seed
+        self.sequence, self.training, self.seed = sequence.to(training.device), training, seed
         self.tasks = [task.name for task in sequence.tasks]
         between = [module for layer in self._dense_layers(seed) for module in (layer, nn.ReLU())]
         self.module = nn.Sequential(*between[:-1])
         sparsify(self.module, sparsity=training.sparsity, topology="static", seed=seed)
+        self.module.to(training.device)
         self.optimizer = torch.optim.SGD(
             self.module.parameters(), lr=training.learning_rate, momentum=training.momentum
         )
@@ -95,7 +98,7 @@ class Classifier(Learner):
             self.step = int(saved["step"])
 
     def outputs(self, task: int) -> Tensor | None:
-        return torch.tensor(self.sequence.tasks[task].classes) if self.sequence.disjoint else None
+        return self._classes(self.sequence.tasks[task].classes) if self.sequence.disjoint else None
 
     def updates(self, network: Network) -> int:
         return self.length
@@ -103,7 +106,7 @@ class Classifier(Learner):
     def start_afresh(self, task: int) -> None:
         fresh = self._dense_layers(self.seed + 1000 * task)
         for layer, dense in zip(self.networks["network"].layers.values(), fresh, strict=True):
-            layer.take(dense, scale=(1 - layer.sparsity) ** -0.5)
+            layer.take(dense.to(self.training.device), scale=(1 - layer.sparsity) ** -0.5)
         self.reset_optimizers()
 
     def answer(self, inputs: Tensor) -> Tensor:
@@ -175,15 +178,18 @@ class Classifier(Learner):
         for label in self.sequence.tasks[task].classes:
             inputs, _ = self.sequence.tasks[task].train.of_classes([label])
             with torch.no_grad():
-                found.append(activity(self.networks, partial(self.module, inputs), torch.tensor([label])))
+                found.append(activity(self.networks, partial(self.module, inputs), self._classes([label])))
         return found
 
     def accuracy(self, task: int, among: Sequence[int]) -> float:
         """On a task's test samples, the answer being one of these classes."""
         inputs, labels = self.sequence.tasks[task].test
         with torch.no_grad():
-            answers = _among(self.module(inputs), torch.tensor(among)).argmax(dim=1)
+            answers = _among(self.module(inputs), self._classes(among)).argmax(dim=1)
         return float((answers == labels).float().mean())
+
+    def _classes(self, labels: Sequence[int]) -> Tensor:
+        return torch.tensor(labels).to(self.training.device)
 
     def _dense_layers(self, seed: int) -> list[nn.Linear]:
         sizes = [self.sequence.inputs, *self.training.hidden, self.sequence.classes]
@@ -217,6 +223,6 @@ def _among(logits: Tensor, classes: Tensor | None) -> Tensor:
     """Logits of other classes at minus infinity."""
     if classes is None:
         return logits
-    others = torch.ones(logits.shape[1], dtype=torch.bool)
+    others = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
     others[classes] = False
     return logits.masked_fill(others, -torch.inf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -17,8 +17,11 @@ class Samples(NamedTuple):
     labels: Tensor
 
     def of_classes(self, classes: Sequence[int]) -> Samples:
-        chosen = torch.isin(self.labels, torch.tensor(classes))
+        chosen = torch.isin(self.labels, torch.tensor(classes).to(self.labels.device))
         return Samples(self.inputs[chosen], self.labels[chosen])
+
+    def to(self, device: str) -> Samples:
+        return Samples(self.inputs.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class ClassificationSequence:
     tasks: tuple[ClassificationTask, ...]
     inputs: int
     classes: int
+
+    def to(self, device: str) -> ClassificationSequence:
+        """With all samples there."""
+        tasks = (replace(task, train=task.train.to(device), test=task.test.to(device)) for task in self.tasks)
+        return replace(self, tasks=tuple(tasks))
 
     @property
     def disjoint(self) -> bool:
