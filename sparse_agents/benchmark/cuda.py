@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,16 +33,19 @@ class Device:
     def here(cls) -> Device:
         """The first CUDA device."""
         about = torch.cuda.get_device_properties(0)
-        from cuda.bindings import driver
-
-        _, version = driver.cuDriverGetVersion()
-        return cls(
-            about.name, f"{about.major}.{about.minor}", f"{version // 1000}.{version % 1000 // 10}",
-            torch.__version__, torch.version.cuda,
-        )  # fmt: skip
+        return cls(about.name, f"{about.major}.{about.minor}", _driver(), torch.__version__, torch.version.cuda)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _driver() -> str:
+    """Its version, by the tool that comes with it."""
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def cuda_layers(

@@ -1,6 +1,6 @@
 """Sparse modules and the way from dense ones to them and back."""
 
-from sparse_agents.nn.backends import BACKENDS, CROSSOVER, fastest, use_backend
+from sparse_agents.nn.backends import BACKENDS, CROSSOVER, fastest, kernels_on, use_backend
 from sparse_agents.nn.conv import SparseConv2d
 from sparse_agents.nn.convert import (
     WEIGHT_INITS,
@@ -43,6 +43,7 @@ __all__ = [
     "fuse",
     "is_deferred",
     "is_dense_layer",
+    "kernels_on",
     "matches",
     "matrix_shape",
     "needing_values",

@@ -32,6 +32,7 @@ from sparse_agents.nn import (
     fastest,
     is_deferred,
     is_dense_layer,
+    kernels_on,
     matches,
     matrix_shape,
     needing_values,
@@ -239,8 +240,21 @@ class SparsePolicyMixin:
             if optimizer is not None:
                 prefer_fused(optimizer)
         self.topology_controllers = nn.ModuleDict(controllers)
+        self._choose_backends()
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``nn.Module.to``; on a device of another kind another backend may be faster."""
+        assert isinstance(self, nn.Module)
+        before = _device(self).type
+        moved = super().to(*args, **kwargs)  # type: ignore[misc]
+        if _device(self).type != before:
+            self._choose_backends()
+        return moved
+
+    def _choose_backends(self) -> None:
         for part in self.parts():
-            self._choose_backend(part, budgets[part.optimizer])
+            controller: Any = self.topology_controllers[part.optimizer]
+            self._choose_backend(part, controller.budgets)
 
     def _choose_backend(self, part: Part, budgets: Mapping[str, int]) -> None:
         """For a network and its target, by the connections it is to have in the end."""
@@ -253,7 +267,7 @@ class SparsePolicyMixin:
             chosen = backend
             if backend == "auto":  # the gates by measurement, docs/algorithms.md: acting is by connections either way
                 sizes = [(*linear[name].topology.shape, budgets[name]) for name in names]
-                chosen = "masked" if names is recurrent else fastest(sizes)
+                chosen = "masked" if names is recurrent else fastest(sizes, kernels=kernels_on(_device(self)))
             layers = [linear[name] for name in names]
             twins = [found[other] for name in names for other in self._target_layers(name)]
             use_backend(self, [layer for layer in (*layers, *twins) if isinstance(layer, SparseLinear)], chosen)
@@ -356,6 +370,10 @@ class SparsePolicyMixin:
         if self._optimizer_by_default:
             parameters.pop("optimizer_kwargs", None)
         return {**self._dense_kwargs, **parameters, **self._sparse_kwargs}
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
 
 
 def _defaults(recipe: Mapping[str, Any], rule: TopologyRule, kind: type[TopologyRule]) -> dict[str, Any]:

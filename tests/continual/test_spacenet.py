@@ -107,6 +107,7 @@ def test_two_tasks_equal_a_dense_simulation() -> None:
     learner, method = learner_and_method("spacenet", sequence, training, update_interval=EVERY, weight_init="scaled")
     assert isinstance(method, SpaceNet)
     learner.module.double()
+    sequence = learner.sequence
     for index, task in enumerate(sequence.tasks):
         samples = task.train
         sequence.tasks[index].__dict__["train"] = samples._replace(inputs=samples.inputs.double())

@@ -13,7 +13,17 @@ from torch import nn
 
 from sparse_agents import sparsify
 from sparse_agents.errors import ConfigurationError
-from sparse_agents.nn import CROSSOVER, SparseLinear, SparseSequential, fastest, sparse_layers, use_backend
+from sparse_agents.nn import (
+    CROSSOVER,
+    SparseLinear,
+    SparseSequential,
+    backends,
+    fastest,
+    kernels_on,
+    sparse_layers,
+    use_backend,
+)
+from sparse_agents.policies import base as policies
 
 
 def network(backend: str) -> nn.Sequential:
@@ -97,6 +107,25 @@ def test_auto_looks_into_the_table() -> None:
     for by_batch in CROSSOVER.values():
         for by_width in by_batch.values():
             assert all(0 < density < 1 for density in by_width.values())
+
+
+def test_auto_chooses_anew_on_a_device_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network at 50% has 37,000 connections, which a block of an H200 goes through; without kernels it is dense."""
+    monkeypatch.setattr(policies, "kernels_on", lambda device: "baseline" if device.type == "cpu" else "cuda")
+    kwargs = {"net_arch": [256, 256], "sparsity": 0.5, "topology": "static"}
+    models = [build(TD3, policy_kwargs={**kwargs, "backend": backend}) for backend in ("auto", "masked")]
+    assert [set(model.policy.backends().values()) for model in models] == [{"masked"}, {"masked"}]
+    for model in models:
+        model.policy.to(torch.float64)
+        model.policy.to("meta")
+    assert [set(model.policy.backends().values()) for model in models] == [{"csr"}, {"masked"}]
+
+
+def test_kernels_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernels_on(torch.device("cpu")) in {*CROSSOVER, None}
+    for launcher, expected in ((None, None), (object(), "cuda")):
+        monkeypatch.setattr(backends, "launcher_for", lambda device, launcher=launcher: launcher)
+        assert kernels_on(torch.device("cuda")) == expected
 
 
 def test_auto_counts_the_connections_of_the_end() -> None:
