@@ -3,7 +3,10 @@
 // batch. What connections multiply lies in shared memory where a tile of it fits (SA_SLAB), else it is read from where it
 // is. No atomics: results are the same bits every time.
 //
-// Compiled for each SA_LANES, SA_ENTRIES, SA_SLAB and SA_THREADS that is used.
+// SA_BLOCK rows that are neighbours and lead to the same features go together: what is loaded of a feature serves all of them.
+// Their connections are counted once, and have SA_BLOCK slots each.
+//
+// Compiled for each SA_LANES, SA_ENTRIES, SA_BLOCK, SA_SLAB and SA_THREADS that is used.
 #include "sparse_agents/cuda/activation.h"
 #include "sparse_agents/cuda/columns.h"
 #include "sparse_agents/cuda/reduce.h"
@@ -17,12 +20,14 @@ namespace {
 
 constexpr int kLanes = SA_LANES;
 constexpr int kEntries = SA_ENTRIES;
+constexpr int kBlock = SA_BLOCK;
 constexpr int kPass = kLanes * kEntries;
 
-// Connections of one row that a lane holds: `count` of them, their weights and the features that they multiply.
+// Connections of rows that go together, as many as a lane holds: `count` of them, their weights, row by row, and the features
+// that they multiply.
 struct Held {
   int count;
-  float weight[kEntries];
+  float weight[kBlock][kEntries];
   int feature[kEntries];
 };
 
@@ -35,7 +40,8 @@ __device__ __forceinline__ Held hold(
     const int entry = begin + step * kLanes + lane;
     const bool there = entry < end;
     held.feature[step] = there ? features[entry] : 0;
-    held.weight[step] = there ? weights[slots[entry]] : 0.0f;
+#pragma unroll
+    for (int r = 0; r < kBlock; ++r) held.weight[r][step] = there ? weights[slots[entry * kBlock + r]] : 0.0f;
     if (there) held.count = step + 1;
   }
   return held;
@@ -51,7 +57,7 @@ __device__ __forceinline__ const float4* fetch(const float* tile, int features) 
   return slab;
 }
 
-// This thread's row and place in it.
+// This thread's rows, by the number of their block, and its place in them.
 struct Place {
   int row, lane, half, begin, end;
   __device__ __forceinline__ Place(int rows, const int* row_ptr) {
@@ -65,7 +71,7 @@ struct Place {
 
 }  // namespace
 
-// y = activation(weights x + bias), all in tiles. Blocks of the same blockIdx.y have the same `tiles_each` tiles. Rows of
+// y = activation(weights x + bias), all in tiles. `rows` counts blocks of them. Blocks of the same blockIdx.y have the same `tiles_each` tiles. Rows of
 // more than kPass connections take several `passes`, which leave sums in y for the next one.
 extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
     int rows, int features, int tiles, int tiles_each, int passes, const int* row_ptr, const int* feature_of,
@@ -77,25 +83,31 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
     const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
     for (int tile = first; tile < last; ++tile) {
       const float4* source = fetch(x + static_cast<long long>(tile) * features * kColumns, features);
-      float sums[kColumns] = {};
+      float sums[kBlock][kColumns] = {};
 #pragma unroll
       for (int step = 0; step < kEntries; ++step) {
         if (step < held.count) {
           float columns[kColumns];
           load(source + held.feature[step] * (kColumns / 4), place.half, columns);
 #pragma unroll
-          for (int i = 0; i < kColumns; ++i) sums[i] = fmaf(held.weight[step], columns[i], sums[i]);
+          for (int r = 0; r < kBlock; ++r) {
+#pragma unroll
+            for (int i = 0; i < kColumns; ++i) sums[r][i] = fmaf(held.weight[r][step], columns[i], sums[r][i]);
+          }
         }
       }
-      straighten(sums, place.half);
-      const Share<kLanes> share = reduce<kLanes>(sums, place.lane);
-      if (place.row < rows && share.owner) {
-        float* out = y + (static_cast<long long>(tile) * rows + place.row) * kColumns + share.first;
+#pragma unroll
+      for (int r = 0; r < kBlock; ++r) {
+        straighten(sums[r], place.half);
+        const Share<kLanes> share = reduce<kLanes>(sums[r], place.lane);
+        if (place.row >= rows || !share.owner) continue;
+        const int row = place.row * kBlock + r;
+        float* out = y + (static_cast<long long>(tile) * rows * kBlock + row) * kColumns + share.first;
 #pragma unroll
         for (int i = 0; i < Share<kLanes>::held; ++i) {
-          float sum = sums[i];
+          float sum = sums[r][i];
           if (pass > 0) sum += out[i];
-          if (pass == passes - 1) sum = activated(sum + (bias ? bias[place.row] : 0.0f), activation);
+          if (pass == passes - 1) sum = activated(sum + (bias ? bias[row] : 0.0f), activation);
           out[i] = sum;
         }
       }
@@ -103,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
   }
 }
 
-// Gradients of the input, `grad_x`, and of the weights, `grad_weights`, [gridDim.y][connections], of which the caller adds
+// `rows` counts blocks of them, too. Gradients of the input, `grad_x`, and of the weights, `grad_weights`, [gridDim.y][connections], of which the caller adds
 // up the parts. Rows are those of the transpose: features of the input, whose connections lead to features of `grad`.
 extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
     int rows, int features, int tiles, int tiles_each, int passes, const int* row_ptr, const int* feature_of,
@@ -115,36 +127,50 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
   for (int pass = 0; pass < passes; ++pass) {
     const int begin = place.begin + pass * kPass;
     const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
-    float dots[kEntries] = {};
+    float dots[kBlock][kEntries] = {};
     for (int tile = first; tile < last; ++tile) {
       const float4* source = fetch(grad + static_cast<long long>(tile) * features * kColumns, features);
-      float sums[kColumns] = {}, input[kColumns] = {};
-      const long long mine = (static_cast<long long>(tile) * rows + place.row) * kColumns;
-      if (place.row < rows) load(reinterpret_cast<const float4*>(x + mine), place.half, input);
+      float sums[kBlock][kColumns] = {}, input[kBlock][kColumns] = {};
+      const long long mine = (static_cast<long long>(tile) * rows + place.row) * kBlock * kColumns;
+      if (place.row < rows) {
+#pragma unroll
+        for (int r = 0; r < kBlock; ++r) {
+          load(reinterpret_cast<const float4*>(x + mine + r * kColumns), place.half, input[r]);
+        }
+      }
 #pragma unroll
       for (int step = 0; step < kEntries; ++step) {
         if (step < held.count) {
           float columns[kColumns];
           load(source + held.feature[step] * (kColumns / 4), place.half, columns);
 #pragma unroll
-          for (int i = 0; i < kColumns; ++i) {
-            sums[i] = fmaf(held.weight[step], columns[i], sums[i]);
-            dots[step] = fmaf(input[i], columns[i], dots[step]);
+          for (int r = 0; r < kBlock; ++r) {
+#pragma unroll
+            for (int i = 0; i < kColumns; ++i) {
+              sums[r][i] = fmaf(held.weight[r][step], columns[i], sums[r][i]);
+              dots[r][step] = fmaf(input[r][i], columns[i], dots[r][step]);
+            }
           }
         }
       }
       if (grad_x == nullptr) continue;
-      straighten(sums, place.half);
-      const Share<kLanes> share = reduce<kLanes>(sums, place.lane);
-      if (place.row < rows && share.owner) {
-        float* out = grad_x + mine + share.first;
 #pragma unroll
-        for (int i = 0; i < Share<kLanes>::held; ++i) out[i] = pass > 0 ? out[i] + sums[i] : sums[i];
+      for (int r = 0; r < kBlock; ++r) {
+        straighten(sums[r], place.half);
+        const Share<kLanes> share = reduce<kLanes>(sums[r], place.lane);
+        if (place.row >= rows || !share.owner) continue;
+        float* out = grad_x + mine + r * kColumns + share.first;
+#pragma unroll
+        for (int i = 0; i < Share<kLanes>::held; ++i) out[i] = pass > 0 ? out[i] + sums[r][i] : sums[r][i];
       }
     }
 #pragma unroll
     for (int step = 0; step < kEntries; ++step) {
-      if (step < held.count) parts[slot_of[begin + step * kLanes + place.lane]] = dots[step];
+      if (step >= held.count) continue;
+#pragma unroll
+      for (int r = 0; r < kBlock; ++r) {
+        parts[slot_of[(begin + step * kLanes + place.lane) * kBlock + r]] = dots[r][step];
+      }
     }
   }
 }

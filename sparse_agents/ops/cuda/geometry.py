@@ -10,8 +10,12 @@ COLUMNS = 8
 THREADS = 512
 """Of a block, at most: the kernels need up to 128 registers, and a multiprocessor has 65,536."""
 LANES = (4, 8, 16, 32)
-MOST_ENTRIES = 16
-"""Connections that a lane holds in registers. At 32 the backward spills."""
+BLOCKS = (8, 4)
+"""Rows that may go together."""
+MOST_ENTRIES = {1: 16, 4: 4, 8: 4}
+"""Connections that a lane holds in registers, by the rows that go together. With twice as many the backward spills."""
+MOST_THREADS = {1: THREADS, 4: THREADS, 8: THREADS // 2}
+"""Of a block, by the rows that go together: eight take up to 255 registers."""
 MOST_LAYERS = 8
 """``kMostLayers`` of kernels/include/sparse_agents/cuda/chain.h."""
 BYTES_STAGED = 12
@@ -46,6 +50,7 @@ class RowGeometry:
         splits: of the batch, each with blocks of its own.
         tiles_each: of a split.
         shared_bytes: of a block; 0: activations are read from where they are.
+        block: rows that go together.
     """
 
     lanes: int
@@ -56,6 +61,7 @@ class RowGeometry:
     splits: int
     tiles_each: int
     shared_bytes: int
+    block: int
 
     @property
     def defines(self) -> tuple[tuple[str, int], ...]:
@@ -63,6 +69,7 @@ class RowGeometry:
         return (
             ("SA_LANES", self.lanes),
             ("SA_ENTRIES", self.entries),
+            ("SA_BLOCK", self.block),
             ("SA_SLAB", int(self.shared_bytes > 0)),
             ("SA_THREADS", self.threads),
         )
@@ -72,16 +79,20 @@ def tiles_of(batch: int) -> int:
     return -(-batch // COLUMNS)
 
 
-def row_geometry(rows: int, longest: int, features: int, batch: int, processor: Processor) -> RowGeometry:
-    """For a product whose longest row has ``longest`` connections to any of ``features``.
+def row_geometry(
+    rows: int, longest: int, features: int, batch: int, processor: Processor, block: int = 1
+) -> RowGeometry:
+    """For a product whose longest row has ``longest`` connections to any of ``features``; of rows that go together
+    ``block`` count as one.
 
     As few lanes as hold the longest row, for blocks to have many rows and each tile to be fetched by few of them;
     the batch is split where that leaves multiprocessors idle.
     """
-    lanes = next((n for n in LANES if n * MOST_ENTRIES >= longest), LANES[-1])
-    entries = min(MOST_ENTRIES, _power_of_two(-(-max(longest, 1) // lanes)))
+    most = MOST_ENTRIES[block]
+    lanes = next((n for n in LANES if n * most >= longest), LANES[-1])
+    entries = min(most, _power_of_two(-(-max(longest, 1) // lanes)))
     passes = max(1, -(-longest // (lanes * entries)))
-    threads = min(THREADS, -(-rows * lanes // 32) * 32)
+    threads = min(MOST_THREADS[block], -(-rows * lanes // 32) * 32)
     blocks = -(-rows * lanes // threads)
     slab = features * COLUMNS * 4
     shared = slab if slab <= processor.shared_bytes else 0
@@ -89,7 +100,7 @@ def row_geometry(rows: int, longest: int, features: int, batch: int, processor: 
     tiles = tiles_of(batch)
     wanted = max(1, min(tiles, processor.multiprocessors * resident // blocks))
     each = -(-tiles // wanted)
-    return RowGeometry(lanes, entries, passes, threads, blocks, -(-tiles // each), each, shared)
+    return RowGeometry(lanes, entries, passes, threads, blocks, -(-tiles // each), each, shared, block)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ INTO_TILES, FROM_TILES, THROUGH_ACTIVATION, ADD_PARTS = (
 class LayeredNetwork(CudaNetwork):
     """A few launches for each layer."""
 
+    blocks = True
+
     def forward(
         self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
         workspace: Tiles | None, y: Tensor | None = None,
@@ -88,7 +90,7 @@ class LayeredNetwork(CudaNetwork):
             self.launcher.launch(ADD_PARTS, blocks, (SUMMING, 1, 1), 0, arguments)
 
     def _geometry(self, rows: Rows, batch: int) -> RowGeometry:
-        return row_geometry(rows.count, rows.longest, rows.features, batch, self.launcher.processor)
+        return row_geometry(rows.count, rows.longest, rows.features, batch, self.launcher.processor, rows.block)
 
     def _rows(
         self, name: str, rows: Rows, geometry: RowGeometry, batch: int, weight: Tensor, *more: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -43,12 +44,15 @@ class CudaNetwork(ABC):
         launcher: for kernels on that device.
     """
 
+    blocks: ClassVar[bool]
+    """Whether rows that lead to the same features go together."""
+
     def __init__(self, edges: Sequence[Edges], activations: Sequence[str], launcher: Launcher) -> None:
         self.edges, self.launcher = tuple(edges), launcher
         self.device = edges[0].col.device
         self.heights = [edges[0].shape[1], *(e.shape[0] for e in edges)]
         self.activations = [ACTIVATIONS[name].code for name in activations]
-        self.by_output, self.by_input = zip(*map(Rows.of, edges), strict=True)
+        self.by_output, self.by_input = zip(*(Rows.of(e, self.blocks) for e in edges), strict=True)
 
     def workspace_size(self, batch: int) -> int:
         """Numbers that the activations, or the gradients, of a batch take."""

@@ -13,6 +13,8 @@ from sparse_agents.ops.cuda.network import CudaNetwork, Tiles
 class SmallNetwork(CudaNetwork):
     """One launch forward; one backward, and one for what blocks add up."""
 
+    blocks = False
+
     def forward(
         self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
         workspace: Tiles | None, y: Tensor | None = None,

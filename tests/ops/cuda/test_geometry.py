@@ -11,6 +11,7 @@ from sparse_agents.ops.cuda.geometry import (
     COLUMNS,
     LANES,
     MOST_ENTRIES,
+    MOST_THREADS,
     THREADS,
     chain_geometry,
     fits_a_block,
@@ -22,16 +23,19 @@ H200 = Processor(132, 232448)
 
 
 @pytest.mark.parametrize(
-    ("rows", "longest", "features", "batch"),
-    [*itertools.product((1, 17, 256, 4096), (0, 1, 63, 480, 4096), (3, 256, 4096, 60_000), (1, 100, 1024))],
+    ("rows", "longest", "features", "batch", "block"),
+    [*itertools.product((1, 17, 256, 4096), (0, 1, 63, 480, 4096), (3, 256, 4096, 60_000), (1, 100, 1024), (1, 4, 8))],
 )
-def test_every_connection_and_sample_has_its_place(rows: int, longest: int, features: int, batch: int) -> None:
-    g = row_geometry(rows, longest, features, batch, H200)
+def test_every_connection_and_sample_has_its_place(
+    rows: int, longest: int, features: int, batch: int, block: int
+) -> None:
+    g = row_geometry(rows, longest, features, batch, H200, block)
+    assert dict(g.defines)["SA_BLOCK"] == block
     assert g.lanes in LANES
-    assert g.entries <= MOST_ENTRIES
+    assert g.entries <= MOST_ENTRIES[block]
     assert g.lanes * g.entries * g.passes >= longest
     assert g.blocks * g.threads >= rows * g.lanes
-    assert g.threads <= THREADS
+    assert g.threads <= MOST_THREADS[block]
     assert g.threads % 32 == 0
     assert (g.splits - 1) * g.tiles_each < tiles_of(batch) <= g.splits * g.tiles_each
     assert g.shared_bytes in (0, features * COLUMNS * 4)

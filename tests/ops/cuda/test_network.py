@@ -21,8 +21,9 @@ KINDS = {
 ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
 
 
-def drawn(rows: int, cols: int, density: float, generator: torch.Generator) -> Edges:
-    return Edges.from_mask(torch.rand(rows, cols, generator=generator) < density)
+def drawn(rows: int, cols: int, density: float, generator: torch.Generator, block: tuple[int, int] = (1, 1)) -> Edges:
+    coarse = torch.rand(rows // block[0], cols // block[1], generator=generator) < density
+    return Edges.from_mask(coarse.repeat_interleave(block[0], 0).repeat_interleave(block[1], 1))
 
 
 def dense(
@@ -53,7 +54,22 @@ CASES = {
 def test_forward_and_backward_are_those_of_dense_layers(case: str, seed: int, kind: str) -> None:
     widths, density, batch = CASES[case]
     generator = torch.Generator().manual_seed(seed)
-    edges = [drawn(rows, cols, density, generator) for cols, rows in itertools.pairwise(widths)]
+    check([drawn(rows, cols, density, generator) for cols, rows in itertools.pairwise(widths)], seed, kind, batch)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("block", [(4, 1), (8, 1), (4, 4), (1, 8), (12, 2)], ids=str)
+@pytest.mark.parametrize("batch", [1, 21])
+def test_blocks_of_connections(block: tuple[int, int], batch: int, kind: str) -> None:
+    generator = torch.Generator().manual_seed(batch)
+    widths = (48, 96, 24)
+    check([drawn(rows, cols, 0.4, generator, block) for cols, rows in itertools.pairwise(widths)], 0, kind, batch)
+
+
+def check(edges: list[Edges], seed: int, kind: str, batch: int) -> None:
+    """Against autograd in float64."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    widths = [edges[0].shape[1], *(e.shape[0] for e in edges)]
     activations = [*["relu", "tanh"][: len(edges) - 1], "identity" if seed else "tanh"]
     weights = [torch.randn(e.nnz, generator=generator) / 3 for e in edges]
     biases = [None if i == 1 else torch.randn(e.shape[0], generator=generator) for i, e in enumerate(edges)]
