@@ -56,20 +56,26 @@ def cuda_layers(
     x.requires_grad_()
     case = f"layer {size}x{size}, CUDA"
     for sparsity in sparsities:
-        mask = torch.rand(size, size, device="cuda") >= sparsity
-        edges = Edges.from_mask(mask)
-        ours = SparseLinear(size, size, topology=Topology(edges)).cuda()
+        edges, blocks = (Edges.from_mask(_mask(size, sparsity, block)) for block in (1, 4))
+        ours, blocked = (SparseLinear(size, size, topology=Topology(e)).cuda() for e in (edges, blocks))
         dense = nn.Linear(size, size, device="cuda")
         calls = {
             DENSE: _pass(dense, x, gradient),
             "nn.Linear, TF32": _with_tf32(_pass(dense, x, gradient)),
             "torch CSR (cuSPARSE)": _csr_pass(edges, x.detach(), gradient),
             "sparse_agents": _pass(ours, x, gradient),
+            "sparse_agents, blocks of 4 by 4": _pass(blocked, x, gradient),
         }
         seconds = device_seconds(calls)
         for name, value in seconds.items():
             if name != DENSE:
                 yield Record(case, sparsity, batch, 0, name, DENSE, value, seconds[DENSE], seconds[DENSE] / value)
+
+
+def _mask(size: int, sparsity: float, block: int) -> Tensor:
+    """Squares of ``block`` units by as many inputs are there or not."""
+    coarse = torch.rand(size // block, size // block, device="cuda") >= sparsity
+    return coarse.repeat_interleave(block, 0).repeat_interleave(block, 1)
 
 
 def device_seconds(calls: Mapping[str, Callable[[], object]], repeats: int = 20) -> dict[str, float]:
