@@ -11,6 +11,9 @@ from torch import Tensor
 from sparse_agents.errors import ConfigurationError
 
 TILE_ELEMENTS = 1 << 20
+"""Of a tile that is read while it is in the processor's cache."""
+TILE_ELEMENTS_OF_DEVICES = 1 << 24
+"""There every tile costs launches, and there is memory for it."""
 
 
 class Pair(NamedTuple):
@@ -23,6 +26,10 @@ class Pair(NamedTuple):
     @property
     def shape(self) -> tuple[int, int]:
         return self.grad.shape[0], self.x.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.grad.device
 
     def rows(self, first: int, last: int) -> Tensor:
         """Of the dense gradient."""
@@ -37,6 +44,10 @@ class DenseGrad(NamedTuple):
     @property
     def shape(self) -> tuple[int, int]:
         return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.matrix.device
 
     def rows(self, first: int, last: int) -> Tensor:
         return self.matrix[first:last].clone()
@@ -123,7 +134,8 @@ class GradientProbe:
                 "No dense gradient was caught. A rule that reads it says `needs_dense_gradient = True`."
             )
         rows, cols = self._pairs[0].shape
-        step = max(1, TILE_ELEMENTS // (cols * multiple)) * multiple
+        elements = TILE_ELEMENTS if self._pairs[0].device.type == "cpu" else TILE_ELEMENTS_OF_DEVICES
+        step = max(1, elements // (cols * multiple)) * multiple
         for first in range(0, rows, step):
             block = torch.zeros(0)
             for index, pair in enumerate(self._pairs):

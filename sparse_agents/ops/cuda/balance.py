@@ -22,12 +22,14 @@ def balance(row_ptr: Tensor, feature: Tensor) -> Tensor:
     Returns:
         ``[connections]`` int64: which connection comes at each place.
     """
-    counts = row_ptr.diff().to(torch.int64)
-    row = torch.repeat_interleave(torch.arange(len(counts), device=feature.device), counts)
-    residue = feature.to(torch.int64) % BANKS
-    bucket, order = torch.sort(row * BANKS + residue, stable=True)
-    begins = torch.searchsorted(bucket, bucket)
-    rank = torch.arange(len(order), device=feature.device) - begins
-    turn = torch.sort(rank * BANKS + residue[order], stable=True)[1]
-    by_turn = order[turn]
-    return by_turn[torch.sort(row[by_turn], stable=True)[1]]
+    residues = torch.arange(BANKS, device=feature.device)
+    residue = (feature % BANKS).to(torch.int64)
+    seen = torch.zeros(len(feature) + 1, BANKS, dtype=torch.int32, device=feature.device)
+    torch.cumsum(residue.unsqueeze(1) == residues, 0, out=seen[1:])
+    at_pointer = seen[row_ptr.to(torch.int64)]
+    row = torch.repeat_interleave(torch.arange(len(row_ptr) - 1, device=feature.device), row_ptr.diff())
+    own, places = residue.unsqueeze(1), torch.arange(len(feature), device=feature.device)
+    rank = seen[:-1].gather(1, own) - at_pointer[row].gather(1, own)
+    # Before a connection come, of residues below its own, as many as its rank and one; of others, as many as its rank.
+    dealt = torch.minimum(at_pointer.diff(dim=0)[row], rank + (residues < own)).sum(1)
+    return torch.empty_like(places).scatter_(0, row_ptr[row] + dealt, places)
