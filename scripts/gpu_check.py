@@ -14,7 +14,7 @@ from sparse_agents.benchmark import Record
 from sparse_agents.benchmark.cuda import Device, cuda_layers
 from sparse_agents.benchmark.cuda_agents import cuda_agents
 from sparse_agents.benchmark.cuda_scale import cuda_million, cuda_rewiring
-from sparse_agents.benchmark.gpu_check import Step, commands, measure, run_step, write
+from sparse_agents.benchmark.gpu_check import Step, check, commands, measure, write
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError
@@ -47,16 +47,17 @@ def main(argv: Sequence[str]) -> None:
     device = Device.here().as_dict()
     steps: list[Step] = []
     records: list[Record] = []
-    with tqdm(commands().items(), leave=False, disable=None) as bar:
-        for name, command in bar:
+    parts: dict[str, Callable[[], tuple[Step, Sequence[Record]]]] = {
+        **{name: partial(check, name, command) for name, command in commands().items()},
+        **{name: partial(measure, name, benchmark) for name, benchmark in BENCHMARKS.items()},
+    }
+    with tqdm(parts.items(), leave=False, disable=None) as bar:
+        for name, part in bar:
             bar.set_description(name)
-            steps.append(run_step(name, command))
+            step, found = part()
+            steps.append(step)
+            records += found
             write(arguments.out, device, steps, records)
-    for name, benchmark in BENCHMARKS.items():
-        step, found = measure(name, benchmark)
-        steps.append(step)
-        records += found
-        write(arguments.out, device, steps, records)
     print((arguments.out / "gpu_check.md").read_text())
     failed = [step for step in steps if step.passed is False]
     if failed:

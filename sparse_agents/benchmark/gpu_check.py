@@ -51,16 +51,16 @@ def commands(python: str = sys.executable) -> dict[str, Sequence[str]]:
     return found
 
 
-def run_step(name: str, command: Sequence[str]) -> Step:
-    """Run a command to its end."""
+def check(name: str, command: Sequence[str]) -> tuple[Step, Sequence[Record]]:
+    """Run a command to its end; there are no figures."""
     if shutil.which(command[0]) is None:
-        return Step(name, None, f"{command[0]} is not installed here.", 0.0)
+        return Step(name, None, f"{command[0]} is not installed here.", 0.0), []
     begin = time.monotonic()
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     )
     said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-    return Step(name, done.returncode == 0, said, time.monotonic() - begin)
+    return Step(name, done.returncode == 0, said, time.monotonic() - begin), []
 
 
 def measure(name: str, records: Callable[[], Iterable[Record]]) -> tuple[Step, Sequence[Record]]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sparse_agents.benchmark import Record
-from sparse_agents.benchmark.gpu_check import Step, commands, measure, run_step, write
+from sparse_agents.benchmark.gpu_check import Step, check, commands, measure, write
 
 DEVICE = {"gpu": "Some GPU", "driver": "13.0", "torch": "2.13.0"}
 
@@ -17,10 +17,11 @@ def record(contender: str, sparsity: float, ratio: float) -> Record:
 
 
 def test_a_step_passes_fails_or_cannot_be_run() -> None:
-    assert run_step("good", [sys.executable, "-c", "print('fine')"]).said == "fine"
-    bad = run_step("bad", [sys.executable, "-c", "raise SystemExit('broken')"])
+    assert check("good", [sys.executable, "-c", "print('fine')"])[0].said == "fine"
+    bad, found = check("bad", [sys.executable, "-c", "raise SystemExit('broken')"])
+    assert not found
     assert (bad.passed, bad.said) == (False, "broken")
-    absent = run_step("absent", ["no-such-program-at-all"])
+    absent, _ = check("absent", ["no-such-program-at-all"])
     assert absent.passed is None
     assert "not installed" in absent.said
 
