@@ -1,6 +1,7 @@
 // What lies around the layers: samples into tiles and back, gradients through activations, sums of parts.
 #include "sparse_agents/cuda/activation.h"
 #include "sparse_agents/cuda/block_sum.h"
+#include "sparse_agents/cuda/norm.h"
 #include "sparse_agents/cuda/tiles.h"
 
 using namespace sparse_agents;
@@ -43,6 +44,24 @@ extern "C" __global__ void from_tiles(int batch, int features, const float* tile
     const int s = sample + i, f = feature + threadIdx.x;
     if (s < batch && f < features) y[static_cast<long long>(s) * features + f] = square[i * (kSide + 1) + threadIdx.x];
   }
+}
+
+// LayerNorm of `y`, and what follows it; see normalise(). A block for each tile; all is in tiles.
+extern "C" __global__ void normalise_tiles(int features, int activation, float* y, float* normalised) {
+  float* tile = y + static_cast<long long>(blockIdx.x) * features * kColumns;
+  float* keep = normalised + static_cast<long long>(blockIdx.x) * (features + 1) * kColumns;
+  normalise(features, function_of(activation), tile, keep, reinterpret_cast<float*>(slab));
+}
+
+// `grad`, of what that gave, becomes the gradient of the sums.
+extern "C" __global__ void through_norm(
+    int features, int activation, const float* y, const float* normalised, float* grad) {
+  const long long before = static_cast<long long>(blockIdx.x) * features * kColumns;
+  for (int k = threadIdx.x; k < features * kColumns; k += blockDim.x) {
+    grad[before + k] *= derivative(y[before + k], function_of(activation));
+  }
+  const float* kept = normalised + static_cast<long long>(blockIdx.x) * (features + 1) * kColumns;
+  normalised_gradient(features, kept, grad + before, reinterpret_cast<float*>(slab));
 }
 
 // Through the activation that gave `y`: `grad` becomes the gradient of what went into it, and `grad_bias`, where it is

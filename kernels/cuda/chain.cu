@@ -2,7 +2,8 @@
 // of them (blockIdx.y), or of an actor and its critic. Gradients of the parameters are summed over a block's own tiles, and over
 // blocks by chain_sum. No atomics: results are the same bits every time.
 //
-// A block's shared memory: two slabs of the tallest boundary; activations that are kept; a direction's connections.
+// A block's shared memory: two slabs of the tallest boundary; room for sums; activations that are kept; a direction's
+// connections.
 #include "sparse_agents/cuda/block_sum.h"
 #include "sparse_agents/cuda/passes.h"
 
@@ -15,26 +16,29 @@ namespace {
 __device__ __forceinline__ float* shared() { return reinterpret_cast<float*>(slab); }
 
 __device__ __forceinline__ Slabs slabs_of(const Chains& chains) {
-  return {shared(), shared() + chains.tallest * kColumns};
+  return {shared(), shared() + chains.tallest * kColumns, shared() + 2 * chains.tallest * kColumns};
+}
+
+__device__ __forceinline__ float* behind_slabs(const Chains& chains) {
+  return shared() + 2 * chains.tallest * kColumns + chains.scratch;
 }
 
 __device__ __forceinline__ Stage stage_of(const Chains& chains) {
   if (chains.staged == 0) return {nullptr, nullptr, nullptr};
-  float* weight = shared() + 2 * chains.tallest * kColumns + chains.kept;
+  float* weight = behind_slabs(chains) + chains.kept;
   int* feature = reinterpret_cast<int*>(weight + chains.staged);
   return {weight, feature, feature + chains.staged};
 }
 
-// Numbers that a tile's boundaries hold.
+// Numbers that are kept of a tile.
 __device__ __forceinline__ int kept_by(const Chain& chain) {
-  int features = chain.layer[chain.layers - 1].rows;
-  for (int l = 0; l < chain.layers; ++l) features += chain.layer[l].cols;
-  return features * kColumns;
+  const Kept kept(chain);
+  return (kept.boundaries + kept.normalised) * kColumns;
 }
 
 // The boundaries of the tile that a block has in hand: in shared memory behind `before` numbers, or its part of the workspace.
 __device__ __forceinline__ Boundaries boundaries_of(const Chains& chains, const Chain& chain, int before) {
-  if (chains.kept) return {shared() + 2 * chains.tallest * kColumns + before, 0, 1};
+  if (chains.kept) return {behind_slabs(chains) + before, 0, 1};
   return {chain.workspace + static_cast<long long>(blockIdx.x) * kept_by(chain), 0, 1};
 }
 

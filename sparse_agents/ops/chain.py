@@ -14,7 +14,7 @@ from sparse_agents.ops.activation import ACTIVATIONS
 from sparse_agents.ops.cuda import CudaNetwork, cuda_network, launcher_for
 from sparse_agents.ops.cuda.geometry import COLUMNS
 from sparse_agents.ops.library import library
-from sparse_agents.ops.native import DTYPES, NativeNetwork, workspace_unit
+from sparse_agents.ops.native import DTYPES, NativeNetwork, norm_features, workspace_unit
 from sparse_agents.ops.probe import GradientProbe, Pair
 from sparse_agents.topology import HOST, Edges, Topology, full_edges
 
@@ -75,8 +75,7 @@ class Chain:
         """What :meth:`native` gives for such an input, of whatever batch."""
         if x.is_cpu and x.dtype in DTYPES and library() is not None:
             return NativeNetwork
-        norms = any(ACTIVATIONS[activation].norm for activation in self.activations)
-        if x.is_cuda and x.dtype == torch.float32 and not norms and launcher_for(x.device) is not None:
+        if x.is_cuda and x.dtype == torch.float32 and launcher_for(x.device) is not None:
             return CudaNetwork
         return None
 
@@ -94,7 +93,8 @@ class Chain:
     def workspace_unit(self, x: Tensor) -> tuple[int, int]:
         """Workspaces for such an input are for multiples of so many samples, and have so many numbers for that many."""
         if self.serves(x) is CudaNetwork:
-            return COLUMNS, COLUMNS * (self.edges[0].shape[1] + sum(e.shape[0] for e in self.edges))
+            features = self.edges[0].shape[1] + sum(e.shape[0] for e in self.edges)
+            return COLUMNS, COLUMNS * (features + norm_features(self.edges, self.activations))
         return workspace_unit(self.edges, self.activations, x.dtype)
 
     def _new_native(self, x: Tensor) -> Network | None:

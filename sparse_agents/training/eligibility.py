@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from sparse_agents.control import StepListener, TopologyController, owners_of_hooks
 from sparse_agents.nn import sparse_layers
-from sparse_agents.ops import ACTIVATIONS, MAX_LAYERS
+from sparse_agents.ops import MAX_LAYERS
 from sparse_agents.ops.cuda import launcher_for
 from sparse_agents.ops.cuda.compiler import NEEDED
 from sparse_agents.ops.library import library
@@ -55,7 +55,7 @@ def _reasons(
     if not isinstance(policy, SparsePolicyMixin) or type(policy) not in CLASSES.values():
         yield f"{type(policy).__name__} is not one of sparse_agents.policies"
         return
-    yield from _about_device(model, networks, optimizers)
+    yield from _about_device(model, optimizers)
     if model.use_sde:
         yield "it explores by gSDE"
     yield from _about_observations(model)
@@ -78,7 +78,7 @@ def _reasons(
         yield "its targets are not averaged at every step"
 
 
-def _about_device(model: OffPolicyAlgorithm, networks: Networks, optimizers: Optimizers) -> Iterator[str]:
+def _about_device(model: OffPolicyAlgorithm, optimizers: Optimizers) -> Iterator[str]:
     if model.device.type == "cpu":
         if library() is None:
             yield "there are no kernels"
@@ -90,10 +90,6 @@ def _about_device(model: OffPolicyAlgorithm, networks: Networks, optimizers: Opt
         yield NEEDED
     if any(parameter.dtype != torch.float32 for parameter in model.policy.parameters()):
         yield f"its parameters are not float32, and it is on {model.device}"
-    for name, network in networks.items():
-        stretch = stretch_of(network)
-        if stretch is not None and any(ACTIVATIONS[a].norm for a in stretch.activations):
-            yield f"layers of {name} are normalised, and it is on {model.device}"
     for name, optimizer in optimizers.items():
         if not steps_natively(optimizer):
             yield f"the {name}'s optimizer is not torch's Adam, and it is on {model.device}"

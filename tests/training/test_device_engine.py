@@ -55,11 +55,13 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         (DSTD3, {"policy_delay": 2}),
         (DSSAC, {"ent_coef": "auto_0.1"}),
         pytest.param(DSSAC, {"ent_coef": 0.5}, marks=pytest.mark.slow),
+        (DSTD3, {"policy": {"layer_norm": ["actor", "critic"]}}),
     ],
-    ids=["TD3", "SAC", "SAC, fixed coefficient"],
+    ids=["TD3", "SAC", "SAC, fixed coefficient", "TD3, normalised"],
 )
 def test_one_update_at_a_time(kind: Any, options: dict[str, Any], place: Place) -> None:
-    native, plain = agents(kind, policy={"topology_kwargs": REWIRING}, device=place.device, **options)
+    policy = {"topology_kwargs": REWIRING, **options.get("policy", {})}
+    native, plain = agents(kind, **{**options, "policy": policy}, device=place.device)
     for update in range(5):
         plain.set_parameters(copy.deepcopy(native.get_parameters()))
         if vars(native).get("log_ent_coef") is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparse_agents.ops.cuda.geometry import COLUMNS, MOST_LAYERS, ChainGeometry, chain_geometry, shared_room
+from sparse_agents.ops.cuda.geometry import COLUMNS, MOST_LAYERS, SCRATCH, ChainGeometry, chain_geometry, shared_room
 from sparse_agents.ops.cuda.kernel import Kernel
 from sparse_agents.ops.cuda.network import CudaNetwork, pointer
 from sparse_agents.ops.cuda.rows import Rows
@@ -50,8 +50,8 @@ class _Chains(ctypes.Structure):
     """``Chains`` of kernels/include/sparse_agents/cuda/chain.h."""
 
     _fields_ = [
-        ("batch", _I), ("tallest", _I), ("kept", _I), ("staged", _I), ("scale", _D), ("target", _P), ("losses", _P),
-        ("loss", _P), ("chain", _Chain * MOST_CHAINS),
+        ("batch", _I), ("tallest", _I), ("scratch", _I), ("kept", _I), ("staged", _I), ("scale", _D), ("target", _P),
+        ("losses", _P), ("loss", _P), ("chain", _Chain * MOST_CHAINS),
     ]  # fmt: skip
 
 
@@ -140,13 +140,13 @@ class _Launch:
         self._launcher, self._device = networks[0].launcher, networks[0].device
         self._flows, self._rows = flows, 1 if together else len(flows)
         self._geometries = [chain_geometry(one.heights, batch, self._launcher.processor) for one in networks]
-        features = [sum(one.heights) for one in networks]
+        features = [one.kept for one in networks]
         connections = max(sum(e.nnz for e in one.edges) for one in networks)
         self._features = sum(features) if together else max(features)
         tallest = max(max(one.heights) for one in networks)
         self._room = shared_room(tallest, self._features, connections, self._launcher.processor)
         self._alive: list[Tensor] = []
-        self._chains = _Chains(batch, tallest, 0, self._room.staged)
+        self._chains = _Chains(batch, tallest, SCRATCH, 0, self._room.staged)
         for place, flow, geometry in zip(self._chains.chain, flows, self._geometries, strict=False):
             _describe(place, flow, geometry)
             if place.parts:
@@ -160,7 +160,7 @@ class _Launch:
         chains.kept = room.kept
         if not room.kept:
             for place, flow in zip(chains.chain, self._flows, strict=False):
-                place.workspace = self._memory(self._blocks * sum(flow.network.heights) * COLUMNS)
+                place.workspace = self._memory(self._blocks * flow.network.kept * COLUMNS)
 
     def launch(self, kernel: Kernel) -> None:
         shared = self._room.bytes(self._chains.kept)
@@ -202,7 +202,7 @@ def _describe(chain: _Chain, flow: Flow, geometry: ChainGeometry) -> None:
     for i, edges in enumerate(network.edges):
         layer = chain.layer[i]
         (layer.rows, layer.cols), layer.connections = edges.shape, edges.nnz
-        layer.activation = network.activations[i]
+        layer.activation = network.activations[i].code
         layer.by_output = _Direction.of(network.by_output[i], geometry.lanes_up[i])
         layer.by_input = _Direction.of(network.by_input[i], geometry.lanes_down[i])
         layer.weight, layer.bias = pointer(flow.weights[i]), pointer(biases[i])

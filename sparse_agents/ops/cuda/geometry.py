@@ -18,6 +18,8 @@ MOST_THREADS = {1: THREADS, 4: THREADS, 8: THREADS // 2}
 """Of a block, by the rows that go together: eight take up to 255 registers."""
 MOST_LAYERS = 8
 """``kMostLayers`` of kernels/include/sparse_agents/cuda/chain.h."""
+SCRATCH = 2 * THREADS
+"""Numbers of shared memory that a block of small networks sums up in."""
 BYTES_STAGED = 12
 """Of a connection in shared memory: its weight, feature and slot."""
 MOST_CONNECTIONS = 1 << 16
@@ -168,8 +170,8 @@ def shared_room(tallest: int, features: int, connections: int, processor: Proces
 
 
 def _slabs(tallest: int) -> int:
-    """Bytes of two boundaries."""
-    return 2 * tallest * COLUMNS * 4
+    """Bytes of two boundaries, and of room for sums."""
+    return (2 * tallest * COLUMNS + SCRATCH) * 4
 
 
 def _power_of_two(least: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_agents.ops.activation import ACTIVATIONS
+from sparse_agents.ops.activation import ACTIVATIONS, Activation
 from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, row_geometry, tiles_of
 from sparse_agents.ops.cuda.kernel import Kernel
 from sparse_agents.ops.cuda.network import CudaNetwork, Tiles, pointer
@@ -20,9 +20,11 @@ SIDE = 32
 SQUARE = (SIDE, 8, 1)
 SQUARE_BYTES = SIDE * (SIDE + 1) * 4
 SUMMING = 256
-INTO_TILES, FROM_TILES, THROUGH_ACTIVATION, ADD_PARTS = (
-    Kernel("boundary.cu", name) for name in ("into_tiles", "from_tiles", "through_activation", "add_parts")
+INTO_TILES, FROM_TILES, NORMALISE, THROUGH_NORM, THROUGH_ACTIVATION, ADD_PARTS = (
+    Kernel("boundary.cu", name)
+    for name in ("into_tiles", "from_tiles", "normalise_tiles", "through_norm", "through_activation", "add_parts")
 )
+IDENTITY = ACTIVATIONS["identity"]
 
 
 class LayeredNetwork(CudaNetwork):
@@ -34,14 +36,18 @@ class LayeredNetwork(CudaNetwork):
         self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
         workspace: Tiles | None, y: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        values = (workspace or self.workspace(batch)).boundaries
+        workspace = workspace or self.workspace(batch)
+        values = workspace.boundaries
         self._boundary(INTO_TILES, batch, self.heights[0], x, values[0])
         for i, rows in enumerate(self.by_output):
-            geometry = self._geometry(rows, batch)
+            activation = self.activations[i]
+            code = ctypes.c_int((IDENTITY if activation.norm else activation).code)
             self._rows(
-                "sparse_forward", rows, geometry, batch, weights[i],
-                pointer(biases[i]), ctypes.c_int(self.activations[i]), pointer(values[i]), pointer(values[i + 1]),
+                "sparse_forward", rows, self._geometry(rows, batch), batch, weights[i],
+                pointer(biases[i]), code, pointer(values[i]), pointer(values[i + 1]),
             )  # fmt: skip
+            if activation.norm:
+                self._tiles(NORMALISE, i, batch, values[i + 1], workspace.norms[i])
         y = self._output(batch, y)
         self._boundary(FROM_TILES, batch, self.heights[-1], values[-1], y)
         return y
@@ -54,7 +60,11 @@ class LayeredNetwork(CudaNetwork):
         values, gradients = workspace.boundaries, (grad_workspace or self.workspace(batch)).boundaries
         self._boundary(INTO_TILES, batch, self.heights[-1], grad_output, gradients[-1])
         for i in reversed(range(len(self.edges))):
-            self._through_activation(i, batch, values[i + 1], gradients[i + 1], grad_biases[i])
+            activation = self.activations[i]
+            if activation.norm:
+                self._tiles(THROUGH_NORM, i, batch, values[i + 1], workspace.norms[i], gradients[i + 1])
+                activation = IDENTITY
+            self._through_activation(i, batch, activation, values[i + 1], gradients[i + 1], grad_biases[i])
             wanted = i > 0 or grad_input is not None
             self._layer_backward(
                 i, batch, weights[i], values[i], gradients[i + 1], gradients[i] if wanted else None, grad_weights[i]
@@ -70,10 +80,9 @@ class LayeredNetwork(CudaNetwork):
         geometry = self._geometry(rows, batch)
         if grad_weight is None:  # a product with the transpose
             if grad_x is not None:
-                identity = ctypes.c_int(ACTIVATIONS["identity"].code)
                 self._rows(
                     "sparse_forward", rows, geometry, batch, weight,
-                    pointer(None), identity, pointer(grad), pointer(grad_x),
+                    pointer(None), ctypes.c_int(IDENTITY.code), pointer(grad), pointer(grad_x),
                 )  # fmt: skip
             return
         connections, parts = self.edges[i].nnz, grad_weight
@@ -102,10 +111,21 @@ class LayeredNetwork(CudaNetwork):
         grid = (geometry.blocks, geometry.splits, 1)
         self.launcher.launch(kernel, grid, (geometry.threads, 1, 1), geometry.shared_bytes, arguments)
 
-    def _through_activation(self, i: int, batch: int, y: Tensor, grad: Tensor, grad_bias: Tensor | None) -> None:
+    def _tiles(self, kernel: Kernel, i: int, batch: int, *tensors: Tensor) -> None:
+        """Of a normalised layer, a block for each tile."""
+        arguments = (
+            ctypes.c_int(self.heights[i + 1]),
+            ctypes.c_int(self.activations[i].code),
+            *map(pointer, tensors),
+        )
+        self.launcher.launch(kernel, (tiles_of(batch), 1, 1), (SUMMING, 1, 1), 2 * SUMMING * 4, arguments)
+
+    def _through_activation(
+        self, i: int, batch: int, activation: Activation, y: Tensor, grad: Tensor, grad_bias: Tensor | None
+    ) -> None:
         features, tiles = self.heights[i + 1], tiles_of(batch)
         threads = max(32, min(SUMMING, 1 << (tiles * COLUMNS - 1).bit_length()))
-        sizes = map(ctypes.c_int, (features, tiles, self.activations[i]))
+        sizes = map(ctypes.c_int, (features, tiles, activation.code))
         arguments = (*sizes, pointer(y), pointer(grad), pointer(grad_bias))
         self.launcher.launch(THROUGH_ACTIVATION, (features, 1, 1), (threads, 1, 1), threads * 4, arguments)
 

@@ -18,21 +18,20 @@ from sparse_agents.topology import Edges
 
 
 class Tiles:
-    """Activations of all layers, or their gradients: ``[tiles][features][8]`` at each boundary between layers.
+    """Activations of all layers, or their gradients: ``[tiles][features][8]`` at each boundary between layers; behind
+    them, in the same way, what normalised layers keep.
 
     Args:
         heights: features at each boundary.
+        norms: features that each layer keeps; 0: it is not normalised.
         batch: samples.
-        memory: of :meth:`size` numbers.
+        memory: for all of them.
     """
 
-    def __init__(self, heights: Sequence[int], batch: int, memory: Tensor) -> None:
+    def __init__(self, heights: Sequence[int], norms: Sequence[int], batch: int, memory: Tensor) -> None:
         self.tensor = memory
-        self.boundaries = memory.split([self.size([height], batch) for height in heights])
-
-    @staticmethod
-    def size(heights: Sequence[int], batch: int) -> int:
-        return tiles_of(batch) * sum(heights) * COLUMNS
+        parts = memory.split([tiles_of(batch) * features * COLUMNS for features in (*heights, *norms)])
+        self.boundaries, self.norms = parts[: len(heights)], parts[len(heights) :]
 
 
 class CudaNetwork(ABC):
@@ -51,18 +50,20 @@ class CudaNetwork(ABC):
         self.edges, self.launcher = tuple(edges), launcher
         self.device = edges[0].col.device
         self.heights = [edges[0].shape[1], *(e.shape[0] for e in edges)]
-        self.activations = [ACTIVATIONS[name].code for name in activations]
+        self.activations = [ACTIVATIONS[name] for name in activations]
+        self.norms = [e.shape[0] + 1 if one.norm else 0 for e, one in zip(edges, self.activations, strict=True)]
+        self.kept = sum(self.heights) + sum(self.norms)
         self.by_output, self.by_input = zip(*(Rows.of(e, self.blocks) for e in edges), strict=True)
 
     def workspace_size(self, batch: int) -> int:
         """Numbers that the activations, or the gradients, of a batch take."""
-        return Tiles.size(self.heights, batch)
+        return tiles_of(batch) * self.kept * COLUMNS
 
     def workspace(self, batch: int, memory: Tensor | None = None) -> Tiles:
         """Memory for them: some that is given, or new."""
         if memory is None:
             memory = torch.empty(self.workspace_size(batch), dtype=torch.float32, device=self.device)
-        return Tiles(self.heights, batch, memory)
+        return Tiles(self.heights, self.norms, batch, memory)
 
     @abstractmethod
     def forward(

@@ -13,12 +13,18 @@ from torch import Tensor
 from sparse_agents.ops.cuda import Chains, Flow, Processor, SmallNetwork
 from sparse_agents.topology import Edges
 
-ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
+ACTIVATIONS = {
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "layer_norm_relu": lambda x: torch.relu(torch.layer_norm(x, x.shape[1:])),
+}
+SUMS = 4096  # bytes for them
 OBSERVATION, ACTION = 7, 3
 PROCESSORS = {
     "all in shared memory": Processor(2, 1 << 16),
-    "connections alone": Processor(2, 2 * 30 * 32 + 12 * 260),
-    "two boundaries alone": Processor(1, 2 * 30 * 32),
+    "connections alone": Processor(2, SUMS + 2 * 30 * 32 + 12 * 260),
+    "two boundaries alone": Processor(1, SUMS + 2 * 30 * 32),
 }
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -58,7 +64,7 @@ def net(widths: list[int], last: str, seed: int, launcher: EmulatedLauncher) -> 
     edges = [
         Edges.from_mask(torch.rand(rows, cols, generator=generator) < 0.4) for cols, rows in itertools.pairwise(widths)
     ]
-    activations = [*["relu", "tanh"][: len(edges) - 1], last]
+    activations = [*["layer_norm_relu" if seed % 2 == 0 else "relu", "tanh"][: len(edges) - 1], last]
     weights = [torch.randn(e.nnz, generator=generator) / 2 for e in edges]
     biases = [None if i == 1 else torch.randn(e.shape[0], generator=generator) for i, e in enumerate(edges)]
     return Net(SmallNetwork(edges, activations, launcher), edges, activations, weights, biases)

@@ -18,7 +18,13 @@ KINDS = {
     "layered": (LayeredNetwork, Processor(multiprocessors=3, shared_bytes=4096)),
     "small": (SmallNetwork, Processor(multiprocessors=1, shared_bytes=1 << 16)),  # two blocks
 }
-ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}
+ACTIVATIONS = {
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "layer_norm_relu": lambda x: torch.relu(torch.layer_norm(x, x.shape[1:])),
+    "layer_norm_tanh": lambda x: torch.tanh(torch.layer_norm(x, x.shape[1:])),
+}
 
 
 def drawn(rows: int, cols: int, density: float, generator: torch.Generator, block: tuple[int, int] = (1, 1)) -> Edges:
@@ -58,6 +64,16 @@ def test_forward_and_backward_are_those_of_dense_layers(case: str, seed: int, ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch", [1, 8, 21])
+def test_layers_with_layer_norm(batch: int, kind: str) -> None:
+    generator = torch.Generator().manual_seed(batch)
+    edges = [drawn(rows, cols, 0.3, generator) for cols, rows in ((9, 40), (40, 30), (30, 12), (12, 3))]
+    names = ["layer_norm_relu", "tanh", "layer_norm_tanh", "identity"]
+    check(edges, 0, kind, batch, names)
+    check(edges[:1], 0, kind, batch, ["layer_norm_tanh"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("block", [(4, 1), (8, 1), (4, 4), (1, 8), (12, 2)], ids=str)
 @pytest.mark.parametrize("batch", [1, 21])
 def test_blocks_of_connections(block: tuple[int, int], batch: int, kind: str) -> None:
@@ -66,11 +82,12 @@ def test_blocks_of_connections(block: tuple[int, int], batch: int, kind: str) ->
     check([drawn(rows, cols, 0.4, generator, block) for cols, rows in itertools.pairwise(widths)], 0, kind, batch)
 
 
-def check(edges: list[Edges], seed: int, kind: str, batch: int) -> None:
+def check(edges: list[Edges], seed: int, kind: str, batch: int, activations: list[str] | None = None) -> None:
     """Against autograd in float64."""
     generator = torch.Generator().manual_seed(100 + seed)
     widths = [edges[0].shape[1], *(e.shape[0] for e in edges)]
-    activations = [*["relu", "tanh"][: len(edges) - 1], "identity" if seed else "tanh"]
+    if activations is None:
+        activations = [*["relu", "tanh"][: len(edges) - 1], "identity" if seed else "tanh"]
     weights = [torch.randn(e.nnz, generator=generator) / 3 for e in edges]
     biases = [None if i == 1 else torch.randn(e.shape[0], generator=generator) for i, e in enumerate(edges)]
     x, grad = (torch.randn(batch, width, generator=generator) for width in (widths[0], widths[-1]))

@@ -24,7 +24,7 @@ struct Chain {
   int parts;                // partial sums of the network
   const float *x, *grad_y;  // [batch, inputs], [batch, outputs]
   float *y, *grad_x;        // the same; null where not wanted
-  float *workspace;         // activations of all boundaries; null where not wanted
+  float *workspace;         // activations of all boundaries, then what normalised layers keep; null where not wanted
   float *gradients;         // of all layers' sums; null where not wanted
   float *partial;           // [blocks][parts]
   ChainLayer layer[kMostLayers];
@@ -34,6 +34,7 @@ struct Chain {
 struct Chains {
   int batch;
   int tallest;   // most features at a boundary
+  int scratch;   // numbers of shared memory for sums over a block
   int kept;      // numbers of activations that are kept in shared memory, of one tile; 0: in the workspace
   int staged;    // connections of a network that have room in shared memory; 0: they are read from where they are
   double scale;  // of a loss

@@ -5,21 +5,23 @@
 #include "sparse_agents/cuda/activation.h"
 #include "sparse_agents/cuda/chain.h"
 #include "sparse_agents/cuda/columns.h"
+#include "sparse_agents/cuda/norm.h"
 #include "sparse_agents/cuda/reduce.h"
 #include "sparse_agents/cuda/tiles.h"
 
 namespace sparse_agents {
 
-// Two slabs: of what is read, and of what is made of it.
+// Two slabs: of what is read, and of what is made of it; and room for sums over the block.
 struct Slabs {
-  float *from, *to;
+  float *from, *to, *scratch;
   __device__ __forceinline__ void swap() {
     float* other = from;
     from = to, to = other;
   }
 };
 
-// Where features of all boundaries of a tile lie: [boundaries][tiles][features][kColumns]. Nowhere, if `memory` is null.
+// Where features of all boundaries of a tile lie: [boundaries][tiles][features][kColumns]; behind the last boundary, what
+// normalised layers keep in the same way, see normalise(). Nowhere, if `memory` is null.
 struct Boundaries {
   float* memory;
   int tile, tiles;
@@ -97,7 +99,7 @@ struct Row {
   }
 };
 
-// A layer's outputs, from what is below it.
+// A layer's outputs, or its sums where they are to be normalised, from what is below it.
 template <int kLanes>
 __device__ void up(const ChainLayer& layer, const Entries& entries, const float* below, float* above) {
   const int lane = threadIdx.x % kLanes, groups = blockDim.x / kLanes, half = half_read_first(threadIdx.x);
@@ -119,7 +121,9 @@ __device__ void up(const ChainLayer& layer, const Entries& entries, const float*
     const float bias = layer.bias ? layer.bias[row.number] : 0.0f;
 #pragma unroll
     for (int i = 0; i < Share<kLanes>::held; ++i) {
-      above[row.number * kColumns + share.first + i] = activated(sums[i] + bias, layer.activation);
+      const float sum = sums[i] + bias;
+      float& out = above[row.number * kColumns + share.first + i];
+      out = normalises(layer.activation) ? sum : activated(sum, layer.activation);
     }
   }
 }
@@ -168,10 +172,22 @@ __device__ void down(
     default: call(32); break;     \
   }
 
+// Features at all boundaries, and what normalised layers keep.
+struct Kept {
+  int boundaries, normalised;
+  __device__ __forceinline__ explicit Kept(const Chain& chain) : boundaries(chain.layer[0].cols), normalised(0) {
+    for (int l = 0; l < chain.layers; ++l) {
+      const ChainLayer& layer = chain.layer[l];
+      boundaries += layer.rows;
+      if (normalises(layer.activation)) normalised += layer.rows + 1;
+    }
+  }
+};
+
 // From the input in slabs.from to the output in slabs.from, through the connections that `stage` has been filled with.
 __device__ inline void forward(const Chain& chain, const Stage& stage, const Boundaries& kept, Slabs& slabs) {
   __syncthreads();
-  int before = 0, connections = 0;
+  int before = 0, connections = 0, normalised = Kept(chain).boundaries;
   for (int l = 0; l < chain.layers; ++l) {
     const ChainLayer& layer = chain.layer[l];
     const Entries entries(layer, layer.by_output, stage, connections);
@@ -181,6 +197,12 @@ __device__ inline void forward(const Chain& chain, const Stage& stage, const Bou
 #undef SA_UP
     __syncthreads();
     slabs.swap();
+    if (normalises(layer.activation)) {
+      float* keep = kept.memory ? kept.at(normalised, layer.rows + 1) : nullptr;
+      normalise(layer.rows, function_of(layer.activation), slabs.from, keep, slabs.scratch);
+      normalised += layer.rows + 1;
+      __syncthreads();
+    }
     before += layer.cols;
     connections += layer.connections;
   }
@@ -193,16 +215,22 @@ __device__ inline void forward(const Chain& chain, const Stage& stage, const Bou
 __device__ inline void backward(
     const Chain& chain, const Stage& stage, const Boundaries& kept, const Boundaries& gradients, Slabs& slabs,
     bool input_gradient, float* parts, bool first) {
-  int before = 0, connections = 0;
-  for (int l = 0; l < chain.layers; ++l) before += chain.layer[l].cols, connections += chain.layer[l].connections;
+  const Kept all(chain);
+  int before = all.boundaries, connections = 0, normalised = all.boundaries + all.normalised;
+  for (int l = 0; l < chain.layers; ++l) connections += chain.layer[l].connections;
   for (int l = chain.layers - 1; l >= 0; --l) {
     const ChainLayer& layer = chain.layer[l];
+    before -= layer.rows;
     const float* outputs = kept.at(before, layer.rows);
     connections -= layer.connections;
     const Entries entries(layer, layer.by_input, stage, connections);
     __syncthreads();
     for (int k = threadIdx.x; k < kColumns * layer.rows; k += blockDim.x) {
-      slabs.from[k] *= derivative(outputs[k], layer.activation);
+      slabs.from[k] *= derivative(outputs[k], function_of(layer.activation));
+    }
+    if (normalises(layer.activation)) {
+      normalised -= layer.rows + 1;
+      normalised_gradient(layer.rows, kept.at(normalised, layer.rows + 1), slabs.from, slabs.scratch);
     }
     __syncthreads();
     if (gradients.memory) copy_tile(slabs.from, layer.rows, gradients.at(before, layer.rows));
@@ -214,10 +242,9 @@ __device__ inline void backward(
         part = first ? sum : part + sum;
       }
     }
-    before -= layer.cols;
     float* weights = parts && layer.grad_weight ? parts + layer.weight_offset : nullptr;
     if (l == 0 && !weights && !input_gradient) break;
-    const float* inputs = kept.at(before, layer.cols);
+    const float* inputs = kept.at(before - layer.cols, layer.cols);
 #define SA_DOWN(lanes) down<lanes>(layer, entries, slabs.from, inputs, slabs.to, weights, first)
     SA_FOR_LANES(layer.by_input.lanes, SA_DOWN)
 #undef SA_DOWN
