@@ -31,7 +31,17 @@ inline Vec<double> square_root(Vec<double> x) {
   return x;
 }
 
+// What a target becomes, by Polyak averaging.
+template <class T> struct Average {
+  T old, fresh;
+  explicit Average(double tau) : old(T(1 - tau)), fresh(T(tau)) {}
+  void take(Vec<T> online, T *target, int bytes) const {
+    store(old * load(target, bytes) + fresh * online, target, bytes);
+  }
+};
+
 template <class T> void adam(const sa_adam &op) {
+  const Average<T> average(op.tau);
   const T beta1 = T(op.beta1), beta2 = T(op.beta2), epsilon = T(op.epsilon);
   const T decay = T(op.decoupled ? 0 : op.weight_decay);
   const T shrink = T(op.decoupled ? 1 - op.learning_rate * op.weight_decay : 1);
@@ -42,6 +52,7 @@ template <class T> void adam(const sa_adam &op) {
     T *value = static_cast<T *>(op.value[i]);
     T *moment1 = static_cast<T *>(op.moment1[i]), *moment2 = static_cast<T *>(op.moment2[i]);
     const T *grad = static_cast<const T *>(op.grad[i]);
+    T *target = op.target ? static_cast<T *>(op.target[i]) : nullptr;
     by_vector<T>(op.size[i], [&](int64_t k, int bytes) {
       Vec<T> p = load(value + k, bytes) * shrink;
       const Vec<T> g = load(grad + k, bytes) + decay * p;
@@ -51,17 +62,18 @@ template <class T> void adam(const sa_adam &op) {
       store(m, moment1 + k, bytes);
       store(v, moment2 + k, bytes);
       store(p, value + k, bytes);
+      if (target) average.take(p, target + k, bytes);
     });
   }
 }
 
 template <class T> void polyak(const sa_polyak &op) {
-  const T old = T(1 - op.tau), fresh = T(op.tau);
+  const Average<T> average(op.tau);
   for (int64_t i = 0; i < op.tensors; i++) {
     const T *online = static_cast<const T *>(op.online[i]);
     T *target = static_cast<T *>(op.target[i]);
     by_vector<T>(op.size[i], [&](int64_t k, int bytes) {
-      store(old * load(target + k, bytes) + fresh * load(online + k, bytes), target + k, bytes);
+      average.take(load(online + k, bytes), target + k, bytes);
     });
   }
 }

@@ -20,6 +20,11 @@ __device__ __forceinline__ float clamped(float x, float low, float high) {
   return x < low ? low : x > high ? high : x;  // a NaN stays one
 }
 
+// By Polyak averaging.
+__device__ __forceinline__ float averaged(float target, float online, double tau) {
+  return static_cast<float>(1.0 - tau) * target + static_cast<float>(tau) * online;
+}
+
 __device__ __forceinline__ double sum_of_all(double mine) { return block_sum(mine, reinterpret_cast<double*>(slab)); }
 
 constexpr float kLogStdMin = -20.0f, kLogStdMax = 2.0f, kSquashEpsilon = 1e-6f;
@@ -115,9 +120,12 @@ extern "C" __global__ void adam(const __grid_constant__ sa_adam op) {
   float *value = floats(op.value[tensor]), *first = floats(op.moment1[tensor]), *second = floats(op.moment2[tensor]);
   const float p = value[k] * shrink, g = floats(op.grad[tensor])[k] + decay * p;
   const float m = beta1 * first[k] + (1.0f - beta1) * g, v = beta2 * second[k] + (1.0f - beta2) * g * g;
-  value[k] = p - rate * m / (sqrtf(v) / correction + epsilon);
+  const float online = p - rate * m / (sqrtf(v) / correction + epsilon);
+  value[k] = online;
   first[k] = m;
   second[k] = v;
+  float* target = op.target ? floats(op.target[tensor]) : nullptr;
+  if (target) target[k] = averaged(target[k], online, op.tau);
 }
 
 // A thread for each tensor.
@@ -132,7 +140,7 @@ extern "C" __global__ void polyak(const __grid_constant__ sa_polyak op) {
   const long long k = number_of_thread();
   if (k >= op.size[tensor]) return;
   float* target = floats(op.target[tensor]);
-  target[k] = static_cast<float>(1.0 - op.tau) * target[k] + static_cast<float>(op.tau) * floats(op.online[tensor])[k];
+  target[k] = averaged(target[k], floats(op.online[tensor])[k], op.tau);
 }
 
 // A thread for each row.

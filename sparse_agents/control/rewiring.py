@@ -30,8 +30,8 @@ def carry_out(
     """
     for one in (layer, *followers):
         old_shape = one.weight.shape
-        one.replace_weight(rewire.follow(one.weight.data))
+        one.replace_weight(rewire.carry(one.weight.data))
         for optimizer in optimizers:
-            map_moments(optimizer, one.weight, old_shape, rewire.follow)
+            map_moments(optimizer, one.weight, old_shape, rewire.carry)
     layer.weight.data[rewire.source < 0] = grown
     layer.topology.replace(rewire.edges)

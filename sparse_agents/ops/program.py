@@ -149,10 +149,11 @@ class Adam(Operation):
     KIND = 8
     _fields_ = [
         ("kind", _I), ("decoupled", _I), ("tensors", _L), ("learning_rate", _D), ("beta1", _D), ("beta2", _D),
-        ("epsilon", _D), ("weight_decay", _D), ("size", _P), ("value", _P), ("grad", _P), ("moment1", _P),
-        ("moment2", _P), ("step", _P),
+        ("epsilon", _D), ("weight_decay", _D), ("tau", _D), ("size", _P), ("value", _P), ("grad", _P),
+        ("moment1", _P), ("moment2", _P), ("step", _P), ("target", _P),
     ]  # fmt: skip
     learning_rate: float
+    tau: float
 
 
 class Polyak(Operation):

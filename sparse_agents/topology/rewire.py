@@ -63,3 +63,10 @@ class Rewire:
         """Any per-slot tensor, ``[old nnz, ...]``, in the new slots; ``fill`` on new edges."""
         last = tensor.new_full((1, *tensor.shape[1:]), fill)
         return torch.cat([tensor, last])[self.source]
+
+    def carry(self, tensor: Tensor) -> Tensor:
+        """:meth:`follow`, in the same memory where there are as many slots as before: who knows where that is need
+        not be told.
+        """
+        moved = self.follow(tensor)
+        return tensor.copy_(moved) if moved.shape == tensor.shape else moved

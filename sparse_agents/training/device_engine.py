@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sparse_agents.ops.cuda import DeviceProgram, Launcher
+from sparse_agents.ops.cuda import DeviceProgram, Launcher, OwnRows
 from sparse_agents.ops.program import Step
 from sparse_agents.training.device_passes import DeviceNetwork, SideBySide
 from sparse_agents.training.engine import Engine, Runnable
@@ -24,10 +24,11 @@ class DeviceEngine(Engine):
     """
 
     def __init__(self, launcher: Launcher) -> None:
-        self._launcher = launcher
+        super().__init__()
+        self._launcher, self._rows = launcher, OwnRows()
 
     def sparse_network(self, layers: Sequence[Layer], gradients: bool) -> Network:
-        return DeviceNetwork(layers, gradients, self._launcher)
+        return DeviceNetwork(layers, gradients, self._launcher, self._rows)
 
     def ensemble(self, networks: Sequence[Network]) -> Ensemble:
         small = [one for one in networks if isinstance(one, DeviceNetwork) and one.small]

@@ -8,23 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_agents.ops.cuda import Chains, Flow, Launcher, SmallNetwork, cuda_network
+from sparse_agents.ops.cuda import Chains, FindRows, Flow, Launcher, SmallNetwork, cuda_network
 from sparse_agents.ops.program import Step
+from sparse_agents.topology import Edges
 from sparse_agents.training.networks import Ensemble, EnsemblePass, Layer, Network, Pass, Room
 
 
 class DeviceNetwork(Network):
     """Laid out for its topology."""
 
-    def __init__(self, layers: Sequence[Layer], gradients: bool, launcher: Launcher) -> None:
+    def __init__(self, layers: Sequence[Layer], gradients: bool, launcher: Launcher, rows: FindRows) -> None:
         super().__init__(layers, gradients)
         activations = [layer.activation for layer in self.layers]
-        self.cuda = cuda_network([layer.edges for layer in self.layers], activations, launcher)
+        self.cuda = cuda_network([layer.edges for layer in self.layers], activations, launcher, rows)
 
     @property
     def small(self) -> bool:
         """Whether a block goes through all of it."""
         return isinstance(self.cuda, SmallNetwork)
+
+    def connect(self, edges: Sequence[Edges]) -> bool:
+        return self.cuda.connect(edges)
 
     def workspace_size(self, batch: int) -> int:
         return self.cuda.workspace_size(batch)

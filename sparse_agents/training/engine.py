@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -26,15 +27,30 @@ class Runnable(Protocol):
 class Engine(ABC):
     """Makes what an update consists of."""
 
+    def __init__(self) -> None:
+        self._made: list[tuple[Network, Callable[[], Sequence[Layer]]]] = []
+
     def network_of(self, module: nn.Module, gradients: bool = False) -> Network:
         """All of it linear layers and activations, see :func:`stretch_of`."""
         stretch = stretch_of(module)
         assert stretch is not None
-        return self.network(layers_of(stretch), computes_densely(stretch), gradients)
+        return self.network(partial(layers_of, stretch), computes_densely(stretch), gradients)
 
-    def network(self, layers: Sequence[Layer], dense: bool, gradients: bool) -> Network:
-        """By dense matrices or by connections."""
-        return DenseNetwork(layers, gradients) if dense else self.sparse_network(layers, gradients)
+    def network(self, layers: Callable[[], Sequence[Layer]], dense: bool, gradients: bool) -> Network:
+        """By dense matrices or by connections.
+
+        Args:
+            layers: what gives them as they are at the moment.
+            dense: which of the two.
+            gradients: whether the parameters' will be wanted.
+        """
+        network = DenseNetwork(layers(), gradients) if dense else self.sparse_network(layers(), gradients)
+        self._made.append((network, layers))
+        return network
+
+    def follow(self) -> bool:
+        """Have all networks take over the connections that there are now; False: it takes other networks."""
+        return all(network.follow(layers()) for network, layers in self._made)
 
     @abstractmethod
     def sparse_network(self, layers: Sequence[Layer], gradients: bool) -> Network:

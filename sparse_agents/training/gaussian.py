@@ -31,8 +31,10 @@ class GaussianActor:
         weight, bias = (
             torch.cat([getattr(h, name).detach().reshape(-1) for h in heads]) for name in ("weight", "bias")
         )
-        edges = [_edges(head) for head in heads]
-        layers = [*layers_of(stretch), Layer(_above(*edges), "identity", weight, bias)]
+
+        def layers() -> list[Layer]:
+            return [*layers_of(stretch), Layer(_above(*map(_edges, heads)), "identity", weight, bias)]
+
         self.network = engine.network(layers, computes_densely(stretch), gradients=True)
         self.gradients = dict(self.network.gradients)
         self.collect: list[Step] = []

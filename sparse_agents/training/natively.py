@@ -33,6 +33,9 @@ class GradientStep(Protocol):
     def run(self, updates: int) -> None:
         """The ``updates``-th update."""
 
+    def follow(self) -> bool:
+        """Take over what another update has left, with other connections perhaps; False: that takes another step."""
+
     def collect(self) -> Sums:
         """What is to be logged of the updates since the last time."""
 
@@ -128,7 +131,8 @@ class TrainsNatively(OffPolicyAlgorithm):
         values = self.logger.name_to_value
         before = dict(values)
         super().train(1, batch_size)
-        compiled.step = None  # tensors may lie elsewhere
+        if not compiled.follow(self, batch_size):
+            compiled.step = None
         told = [name for name in values if name.startswith("train/") and name not in COUNTED_ALREADY]
         logged.add({name: (values[name], 1) for name in told if values[name] is not before.get(name)})
 
@@ -184,6 +188,10 @@ class Compiled:
         """What the step has to say."""
         if self.step is not None:
             logged.add(self.step.collect())
+
+    def follow(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
+        """Whether the step is good for what Stable-Baselines3's has left."""
+        return self.step is not None and self._signature.follow(model, batch_size) and self.step.follow()
 
     def fits(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether everything lies there still."""

@@ -53,6 +53,27 @@ class Network(ABC):
         """Where there is a parameter, the room for its gradient."""
         return [None if one is None else self.gradients[one] for one in parameters]
 
+    def follow(self, layers: Sequence[Layer]) -> bool:
+        """After somebody else's update of the same parameters: take over gradients, and connections where they are
+        others.
+
+        Returns:
+            Whether it can; otherwise it takes another network.
+        """
+        if not self.connect([layer.edges for layer in layers]):
+            return False
+        for parameter, gradient in self.gradients.items():
+            if parameter.grad is not None and parameter.grad is not gradient:
+                gradient.copy_(parameter.grad)
+            if parameter.requires_grad:
+                parameter.grad = gradient
+        self.layers = list(layers)
+        return True
+
+    def connect(self, edges: Sequence[Edges]) -> bool:
+        """Whether there can be these connections, in the same shapes; here only those that there are."""
+        return all(new is layer.edges for new, layer in zip(edges, self.layers, strict=True))
+
     @abstractmethod
     def workspace_size(self, batch: int) -> int:
         """Numbers that a backward needs of its forward."""

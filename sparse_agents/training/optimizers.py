@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -15,19 +16,41 @@ from sparse_agents.ops.program import Adam, Polyak, Step
 class OptimizerStep(ABC):
     """One step of an optimizer.
 
+    Args:
+        optimizer: none of whose hooks moves a tensor.
+        gradients: of all it trains, by parameter.
+        targets: of parameters, which become averages.
+
     Attributes:
         steps: of a program.
+        averaging: the same, and Stable-Baselines3's Polyak averaging, by :meth:`average_by`, of what they leave.
     """
 
     steps: Sequence[Step]
+    averaging: Sequence[Step]
+
+    @abstractmethod
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor], targets: Mapping[Tensor, Tensor]
+    ) -> None: ...
 
     @abstractmethod
     def configure(self) -> None:
         """The learning rate may have changed."""
 
+    def average_by(self, tau: float) -> None:
+        """``target = (1 - tau) target + tau online``."""
+        for step in self.averaging:
+            if isinstance(step, Adam | Polyak):
+                step.tau = tau
+
     @abstractmethod
     def taken(self) -> None:
         """After the program has run."""
+
+    @abstractmethod
+    def follow(self) -> None:
+        """After a step that the optimizer has taken by itself."""
 
 
 class NativeAdam(OptimizerStep):
@@ -36,32 +59,47 @@ class NativeAdam(OptimizerStep):
     Topology controllers count the step afterwards; nobody else's hooks are called.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor]) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor], targets: Mapping[Tensor, Tensor]
+    ) -> None:
         self._groups = optimizer.param_groups
-        self.steps = self._adams = [_adam(optimizer, index, gradients) for index in range(len(self._groups))]
+        own = {parameter: optimizer.state[parameter]["step"] for parameter in trained(optimizer)}
+        counts = {parameter: count.to(parameter.device) for parameter, count in own.items()}  # torch's are the host's
+        self._counts = [(count, counts[p]) for p, count in own.items() if count is not counts[p]]
+        self._adams = [
+            [_adam(optimizer, index, gradients, counts, chosen) for index in range(len(self._groups))]
+            for chosen in ({}, targets)
+        ]
+        self.steps, averaging = self._adams
+        self.averaging = [*averaging, *_averages({p: one for p, one in targets.items() if p not in own})]
         self._controllers = [one for one in owners_of_hooks(optimizer) if isinstance(one, TopologyController)]
-        counts = [optimizer.state[parameter]["step"] for parameter in trained(optimizer)]
-        counted = [count for adam in self._adams for count in adam.given["step"]]
-        self._behind = [own for own, one in zip(counts, counted, strict=True) if own is not one]
 
     def configure(self) -> None:
-        for operation, group in zip(self._adams, self._groups, strict=True):
-            operation.learning_rate = group["lr"]
+        for adams in self._adams:
+            for operation, group in zip(adams, self._groups, strict=True):
+                operation.learning_rate = group["lr"]
 
     def taken(self) -> None:
-        if self._behind:
-            torch._foreach_add_(self._behind, 1)
+        if self._counts:
+            torch._foreach_add_([own for own, _ in self._counts], 1)
         for controller in self._controllers:
             controller.advance()
+
+    def follow(self) -> None:
+        for own, counted in self._counts:
+            counted.copy_(own)
 
 
 class OwnStep(OptimizerStep):
     """Of any optimizer, by its own ``step()``, with all hooks on it."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor]) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor], targets: Mapping[Tensor, Tensor]
+    ) -> None:
         self._optimizer = optimizer
         self._gradients = [(parameter, gradients[parameter].view_as(parameter)) for parameter in trained(optimizer)]
         self.steps = [self._step]
+        self.averaging = [*self.steps, *_averages(targets)]
 
     def _step(self) -> None:
         for parameter, gradient in self._gradients:
@@ -74,15 +112,17 @@ class OwnStep(OptimizerStep):
     def taken(self) -> None:
         """The hooks have been told."""
 
+    def follow(self) -> None:
+        """There is nothing of it here."""
 
-def optimizer_step(optimizer: torch.optim.Optimizer, gradients: Mapping[Tensor, Tensor]) -> OptimizerStep:
-    """The fastest that does what the optimizer's own would.
 
-    Args:
-        optimizer: none of whose hooks moves a tensor.
-        gradients: of all it trains, by parameter.
-    """
-    return (NativeAdam if steps_natively(optimizer) else OwnStep)(optimizer, gradients)
+def optimizer_step(
+    optimizer: torch.optim.Optimizer,
+    gradients: Mapping[Tensor, Tensor],
+    targets: Mapping[Tensor, Tensor] = MappingProxyType({}),
+) -> OptimizerStep:
+    """The fastest that does what the optimizer's own would; see :class:`OptimizerStep`."""
+    return (NativeAdam if steps_natively(optimizer) else OwnStep)(optimizer, gradients, targets)
 
 
 def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -107,7 +147,13 @@ def steps_natively(optimizer: torch.optim.Optimizer) -> bool:
     return counted and all(_like(p, state) for p, state in states.items())
 
 
-def _adam(optimizer: torch.optim.Optimizer, index: int, gradients: Mapping[Tensor, Tensor]) -> Adam:
+def _adam(
+    optimizer: torch.optim.Optimizer,
+    index: int,
+    gradients: Mapping[Tensor, Tensor],
+    counts: Mapping[Tensor, Tensor],
+    targets: Mapping[Tensor, Tensor],
+) -> Adam:
     """Of one of its groups."""
     group = optimizer.param_groups[index]
     parameters = [p for p in group["params"] if p.requires_grad]
@@ -125,7 +171,8 @@ def _adam(optimizer: torch.optim.Optimizer, index: int, gradients: Mapping[Tenso
         grad=[gradients[p] for p in parameters],
         moment1=[s["exp_avg"] for s in states],
         moment2=[s["exp_avg_sq"] for s in states],
-        step=[s["step"].to(p.device) for p, s in zip(parameters, states, strict=True)],  # torch's are the host's
+        step=[counts[p] for p in parameters],
+        **({"target": [targets.get(p) for p in parameters]} if targets else {}),
     )
     return operation
 
@@ -142,13 +189,9 @@ def has_begun(optimizer: torch.optim.Optimizer) -> bool:
     return all(optimizer.state.get(p) for p in trained(optimizer))
 
 
-def polyak_average(online: Sequence[Tensor], target: Sequence[Tensor], tau: float) -> Polyak:
-    """``target = (1 - tau) target + tau online``."""
-    operation: Polyak = Polyak.of(
-        tensors=len(online),
-        tau=tau,
-        size=[p.numel() for p in online],
-        online=list(online),
-        target=list(target),
-    )
-    return operation
+def _averages(targets: Mapping[Tensor, Tensor]) -> list[Step]:
+    """Of parameters that no kernel trains."""
+    size = [parameter.numel() for parameter in targets]
+    if not size:
+        return []
+    return [Polyak.of(tensors=len(size), size=size, online=list(targets), target=list(targets.values()))]

@@ -14,7 +14,7 @@ from sparse_agents.training.engine import Engine
 from sparse_agents.training.gaussian import GaussianActor, Sample
 from sparse_agents.training.losses import Sums
 from sparse_agents.training.networks import Pass
-from sparse_agents.training.optimizers import optimizer_step, polyak_average
+from sparse_agents.training.optimizers import optimizer_step
 
 
 class SACStep(ActorCriticStep):
@@ -31,9 +31,6 @@ class SACStep(ActorCriticStep):
         super().__init__(model, batch, engine, actor.network, actor.gradients, losses=["ent_coef_loss", "ent_coef"])
         data = self.minibatch
         self._coefficient = torch.zeros(1, dtype=torch.float64)
-        self._polyak = polyak_average(
-            list(model.critic.parameters()), list(model.critic_target.parameters()), model.tau
-        )
         now, then = actor.network.new_pass(batch, self.rooms[0]), actor.network.new_pass(batch)
         self._now, self._then = Sample(now.output), Sample(then.output)
         bootstrapping, self.target, targets = bootstrap(
@@ -53,10 +50,9 @@ class SACStep(ActorCriticStep):
             Copy.between(self._then.action, data.next_transitions[:, data.observation_dim :]),
             *bootstrapping,
             *self.critics.fit(data.transitions, targets, 0.5, self.losses["critic_loss"], self.rooms[1]),
-            *self.critic_step.steps,
+            *self.critic_step.averaging,
             *self._update_actor(now),
             *self.actor_step.steps,
-            self._polyak,
         ]
         self._program = engine.program(program, data)
 
@@ -68,7 +64,8 @@ class SACStep(ActorCriticStep):
         logarithm = model.log_ent_coef
         assert logarithm is not None
         gradient = torch.zeros_like(logarithm)
-        self._entropy_step = optimizer_step(model.ent_coef_optimizer, {logarithm: gradient})
+        step = optimizer_step(model.ent_coef_optimizer, {logarithm: gradient})
+        self.optimizer_steps.append(step)
         self._learned: Entropy = Entropy.of(
             rows=self.minibatch.batch,
             target=float(model.target_entropy),
@@ -79,7 +76,7 @@ class SACStep(ActorCriticStep):
             coefficients=self.losses["ent_coef"],
             loss=self.losses["ent_coef_loss"],
         )
-        return [self._learned, *self._entropy_step.steps]
+        return [self._learned, *step.steps]
 
     def _update_actor(self, actor: Pass) -> Sequence[Step]:
         """By the least critic's gradient, sample by sample; the critics' data is used up by now."""
@@ -123,13 +120,12 @@ class SACStep(ActorCriticStep):
         if self._model.ent_coef_optimizer is None:
             self._coefficient.fill_(self._model.ent_coef_tensor.item())
         else:
-            self._entropy_step.configure()
             self._learned.target = float(self._model.target_entropy)
 
     def run(self, updates: int) -> None:
-        self._polyak.tau = self._model.tau  # which may be another at every update
+        self.critic_step.average_by(self._model.tau)  # which may be another at every update
         self._program.run()
-        for step in (self.critic_step, self.actor_step):
+        for step in self.optimizer_steps:
             step.taken()
         learned = self._model.ent_coef_optimizer is not None
         self.losses.count(["critic_loss", "actor_loss", *(["ent_coef_loss", "ent_coef"] if learned else [])])

@@ -47,16 +47,25 @@ class Signature:
         self._hooks = list(module_hooks(policy))
         self._layers = list(sparse_layers(policy).values())
         self._topologies = list({layer.topology: None for layer in self._layers})
-        self._objects = self._objects_of(model)
+        self._objects, self._edges = self._objects_of(model), self._edges_now()
         self._tensors = [thing for thing in self._objects if isinstance(thing, Tensor)]
         self._parameters = list(dict.fromkeys(one for one in self._tensors if isinstance(one, nn.Parameter)))
         self._values = self._values_of(model, batch_size)
 
     def holds(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
         """Whether all is as it was."""
-        objects = self._objects_of(model)
-        same = len(objects) == len(self._objects) and all(map(is_, objects, self._objects))
-        return same and self._values == self._values_of(model, batch_size)
+        return _same(self._edges_now(), self._edges) and self._holds_otherwise(model, batch_size)
+
+    def follow(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
+        """Whether all is as it was but for connections, which from now on are to be as they are now."""
+        self._edges = self._edges_now()
+        return self._holds_otherwise(model, batch_size)
+
+    def _holds_otherwise(self, model: OffPolicyAlgorithm, batch_size: int) -> bool:
+        return _same(self._objects_of(model), self._objects) and self._values == self._values_of(model, batch_size)
+
+    def _edges_now(self) -> list[object]:
+        return [topology.edges for topology in self._topologies]
 
     def _objects_of(self, model: Any) -> list[object]:
         """Compared by identity."""
@@ -69,7 +78,6 @@ class Signature:
             settings.get("log_ent_coef"),
             *map(buffer.get, ARRAYS),
             *optimizers_of(model.policy).values(),
-            *[topology.edges for topology in self._topologies],
         ]
         for contents in self._contents:
             found += contents.values()
@@ -92,6 +100,10 @@ class Signature:
             any(self._hooks),
             has_gradient_hooks(self._parameters, self._layers),
         )
+
+
+def _same(these: Sequence[object], those: Sequence[object]) -> bool:
+    return len(these) == len(those) and all(map(is_, these, those))
 
 
 def optimizers_of(policy: SparsePolicyMixin) -> dict[str, torch.optim.Optimizer]:

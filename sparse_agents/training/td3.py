@@ -10,7 +10,6 @@ from sparse_agents.training.actor_critic import ActorCriticStep
 from sparse_agents.training.critics import bootstrap, critic_networks
 from sparse_agents.training.engine import Engine
 from sparse_agents.training.networks import Network
-from sparse_agents.training.optimizers import polyak_average
 
 
 class TD3Step(ActorCriticStep):
@@ -24,22 +23,21 @@ class TD3Step(ActorCriticStep):
 
     def __init__(self, model: TD3, batch: int, engine: Engine) -> None:
         actor = engine.network_of(model.actor.mu, gradients=True)
-        super().__init__(model, batch, engine, actor, actor.gradients, rooms=2)
+        super().__init__(model, batch, engine, actor, actor.gradients, model.actor_target, rooms=2)
         self._noise = torch.empty(batch, self.minibatch.action_dim)
-        online = [*model.critic.parameters(), *model.actor.parameters()]
-        target = [*model.critic_target.parameters(), *model.actor_target.parameters()]
-        self._polyak = polyak_average(online, target, model.tau)
         smoothing = self._smoothed(engine.network_of(model.actor_target.mu))
         bootstrapping, self.target, targets = bootstrap(self.minibatch, critic_networks(model.critic_target, engine))
         data, (first, second), losses = self.minibatch, self.rooms, self.losses
         fitting = self.critics.fit(data.transitions, targets, 1.0, losses["critic_loss"], first)
         draws: list[Step] = [self.minibatch.draw, self._draw_noise, *self.minibatch.operations()]
-        always = [*draws, *smoothing, *bootstrapping, *fitting, *self.critic_step.steps]
-        self._critics_alone = engine.program(always, self.minibatch)
+        always = [*draws, *smoothing, *bootstrapping, *fitting]
+        self._critics_alone = engine.program([*always, *self.critic_step.steps], data)
         ascent = actor.ascend(
             self.critics.networks[0], data.observations, data.transitions, losses["actor_loss"], (first, second)
         )  # the critics' data is used up by now
-        self._with_actor = engine.program([*always, *ascent, *self.actor_step.steps, self._polyak], data)
+        self._with_actor = engine.program(
+            [*always, *self.critic_step.averaging, *ascent, *self.actor_step.averaging], data
+        )
 
     def _smoothed(self, actor: Network) -> list[Step]:
         """The target actions (section 5.3), into ``next_transitions``."""
@@ -57,7 +55,8 @@ class TD3Step(ActorCriticStep):
 
     def configure(self) -> None:
         super().configure()
-        self._polyak.tau = self._model.tau
+        for step in self.optimizer_steps:
+            step.average_by(self._model.tau)
         self._smoothing.scale, self._smoothing.clip = self._model.target_policy_noise, self._model.target_noise_clip
 
     def _draw_noise(self) -> None:

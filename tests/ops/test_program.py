@@ -131,18 +131,21 @@ def test_td_error_and_mean(run: Run, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_adam(run: Run, dtype: torch.dtype, kind: type[torch.optim.Adam], weight_decay: float) -> None:
-    """Sizes that are no multiple of a vector, at steps of different number."""
+@pytest.mark.parametrize("averaged", [False, True])
+def test_adam(run: Run, dtype: torch.dtype, kind: type[torch.optim.Adam], weight_decay: float, averaged: bool) -> None:
+    """Sizes that are no multiple of a vector, at steps of different number; with the averages of all but one."""
     theirs = [torch.randn(n, dtype=dtype, requires_grad=True) for n in (1, 33, 64)]
     optimizer = kind(theirs, lr=0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=weight_decay)
     ours = [p.detach().clone() for p in theirs]
     first, second = ([torch.zeros_like(p) for p in ours] for _ in range(2))
     steps = [torch.zeros(()) for _ in ours]
     grads = [torch.empty_like(p) for p in ours]
+    targets = [torch.randn_like(p) for p in ours[1:]]
+    expected = [target.clone() for target in targets]
     adam = program.Adam.of(
         decoupled=int(kind is torch.optim.AdamW), tensors=3, learning_rate=0.01, beta1=0.8, beta2=0.95, epsilon=1e-6,
         weight_decay=weight_decay, size=[p.numel() for p in ours], value=ours, grad=grads, moment1=first,
-        moment2=second, step=steps,
+        moment2=second, step=steps, **({"tau": 0.1, "target": [None, *targets]} if averaged else {}),
     )  # fmt: skip
     for _ in range(5):
         for p, grad in zip(theirs, grads, strict=True):
@@ -150,6 +153,10 @@ def test_adam(run: Run, dtype: torch.dtype, kind: type[torch.optim.Adam], weight
             grad.copy_(p.grad)
         optimizer.step()
         run(adam)
+        if averaged:
+            polyak_update(theirs[1:], expected, 0.1)
+    for target, value in zip(targets, expected, strict=True):
+        close(target, value)
     for p, value, m, v, step in zip(theirs, ours, first, second, steps, strict=True):
         close(value, p.detach())
         close(m, optimizer.state[p]["exp_avg"])

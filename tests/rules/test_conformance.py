@@ -81,7 +81,11 @@ def test_survivors_keep_weight_and_moments_and_new_connections_have_none(rule: s
     run.backward()
     controller, optimizer = run.controller, run.optimizer
     before = {
-        name: (layer.topology.edges, layer.weight.detach().clone(), dict(optimizer.state.get(layer.weight, {})))
+        name: (
+            layer.topology.edges,
+            layer.weight.detach().clone(),
+            copy.deepcopy(optimizer.state.get(layer.weight, {})),
+        )
         for name, layer in run.layers.items()
     }
     fresh: dict[str, Tensor] = {}

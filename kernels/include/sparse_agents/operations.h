@@ -147,16 +147,18 @@ typedef struct {
   double *mean;
 } sa_mean;
 
-// torch's Adam (decoupled: AdamW) on several tensors; steps are counted in float, as torch does.
+// torch's Adam (decoupled: AdamW) on several tensors; steps are counted in float, as torch does. Afterwards target =
+// (1 - tau) target + tau value; target may be NULL, or have NULLs in it.
 typedef struct {
   int32_t kind, decoupled;
   int64_t tensors;
-  double learning_rate, beta1, beta2, epsilon, weight_decay;
+  double learning_rate, beta1, beta2, epsilon, weight_decay, tau;
   const int64_t *size;
   void *const *value;
   const void *const *grad;
   void *const *moment1, *const *moment2;
   float *const *step;
+  void *const *target;
 } sa_adam;
 
 // target = (1 - tau) target + tau online, of several tensors.

@@ -12,6 +12,7 @@ from sparse_agents.ops.cuda.geometry import Processor, RowGeometry, row_geometry
 from sparse_agents.ops.cuda.kernel import Kernel, Launcher
 from sparse_agents.ops.cuda.network import CudaNetwork
 from sparse_agents.ops.cuda.program import DeviceProgram
+from sparse_agents.ops.cuda.rows import FindRows, OwnRows
 from sparse_agents.ops.cuda.small import SmallNetwork
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "CudaNetwork",
     "DeviceLauncher",
     "DeviceProgram",
+    "FindRows",
     "Flow",
     "Kernel",
     "Launcher",
+    "OwnRows",
     "Processor",
     "RowGeometry",
     "SmallNetwork",

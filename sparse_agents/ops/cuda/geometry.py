@@ -90,10 +90,7 @@ def row_geometry(
     As few lanes as hold the longest row, for blocks to have many rows and each tile to be fetched by few of them;
     the batch is split where that leaves multiprocessors idle.
     """
-    most = MOST_ENTRIES[block]
-    lanes = next((n for n in LANES if n * most >= longest), LANES[-1])
-    entries = min(most, _power_of_two(-(-max(longest, 1) // lanes)))
-    passes = max(1, -(-longest // (lanes * entries)))
+    lanes, entries, passes = _shares(longest, block)
     threads = min(MOST_THREADS[block], -(-rows * lanes // 32) * 32)
     blocks = -(-rows * lanes // threads)
     slab = features * COLUMNS * 4
@@ -103,6 +100,20 @@ def row_geometry(
     wanted = max(1, min(tiles, processor.multiprocessors * resident // blocks))
     each = -(-tiles // wanted)
     return RowGeometry(lanes, entries, passes, threads, blocks, -(-tiles // each), each, shared, block)
+
+
+def room_in_row(longest: int, block: int) -> int:
+    """Connections that a row may have where launches are those for a longest one of so many."""
+    lanes, entries, passes = _shares(longest, block)
+    return lanes * entries * passes
+
+
+def _shares(longest: int, block: int) -> tuple[int, int, int]:
+    """Lanes of a row, connections each of them holds, and how often."""
+    most = MOST_ENTRIES[block]
+    lanes = next((n for n in LANES if n * most >= longest), LANES[-1])
+    entries = min(most, _power_of_two(-(-max(longest, 1) // lanes)))
+    return lanes, entries, max(1, -(-longest // (lanes * entries)))
 
 
 @dataclass(frozen=True)

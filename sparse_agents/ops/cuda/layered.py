@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops.activation import ACTIVATIONS, Activation
-from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, row_geometry, tiles_of
+from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, room_in_row, row_geometry, tiles_of
 from sparse_agents.ops.cuda.kernel import Kernel
 from sparse_agents.ops.cuda.network import CudaNetwork, Tiles, pointer
 from sparse_agents.ops.cuda.rows import Rows
@@ -31,6 +31,9 @@ class LayeredNetwork(CudaNetwork):
     """A few launches for each layer."""
 
     blocks = True
+
+    def longest_row(self, rows: Rows) -> int:
+        return room_in_row(rows.longest, rows.block)
 
     def forward(
         self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],

@@ -13,7 +13,7 @@ from torch import Tensor
 from sparse_agents.ops.activation import ACTIVATIONS
 from sparse_agents.ops.cuda.geometry import COLUMNS, tiles_of
 from sparse_agents.ops.cuda.kernel import Launcher
-from sparse_agents.ops.cuda.rows import Rows
+from sparse_agents.ops.cuda.rows import FindRows, Rows
 from sparse_agents.topology import Edges
 
 
@@ -41,19 +41,41 @@ class CudaNetwork(ABC):
         edges: of the layers, on the device.
         activations: behind them.
         launcher: for kernels on that device.
+        rows: where rows are to be had.
     """
 
     blocks: ClassVar[bool]
     """Whether rows that lead to the same features go together."""
 
-    def __init__(self, edges: Sequence[Edges], activations: Sequence[str], launcher: Launcher) -> None:
+    def __init__(
+        self, edges: Sequence[Edges], activations: Sequence[str], launcher: Launcher, rows: FindRows = Rows.of
+    ) -> None:
         self.edges, self.launcher = tuple(edges), launcher
         self.device = edges[0].col.device
         self.heights = [edges[0].shape[1], *(e.shape[0] for e in edges)]
         self.activations = [ACTIVATIONS[name] for name in activations]
         self.norms = [e.shape[0] + 1 if one.norm else 0 for e, one in zip(edges, self.activations, strict=True)]
         self.kept = sum(self.heights) + sum(self.norms)
-        self.by_output, self.by_input = zip(*(Rows.of(e, self.blocks) for e in edges), strict=True)
+        self.by_output, self.by_input = zip(*(rows(e, self.blocks) for e in edges), strict=True)
+
+    def connect(self, edges: Sequence[Edges]) -> bool:
+        """Put other connections of the same layers where those are that kernels find now, in captured graphs, too.
+
+        Rows have to be its own: others would not know.
+
+        Returns:
+            Whether they fit there. Where they do not, kernels find nothing of use any more.
+        """
+        for found, new in zip(zip(self.by_output, self.by_input, strict=True), edges, strict=True):
+            rows = zip(found, Rows.of(new, self.blocks), strict=True)
+            if not all(mine.take(others, self.longest_row(mine)) for mine, others in rows):
+                return False
+        self.edges = tuple(edges)
+        return True
+
+    @abstractmethod
+    def longest_row(self, rows: Rows) -> int:
+        """The most connections of a row that launches for these rows go through."""
 
     def workspace_size(self, batch: int) -> int:
         """Numbers that the activations, or the gradients, of a batch take."""

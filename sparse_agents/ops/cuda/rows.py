@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -10,6 +12,8 @@ from torch import Tensor
 from sparse_agents.ops.cuda.balance import balance
 from sparse_agents.ops.cuda.geometry import BLOCKS
 from sparse_agents.topology import Edges
+
+_ARRAYS = ("row_ptr", "feature", "slot")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,19 @@ class Rows:
         rows: tuple[Rows, Rows] = edges.__dict__[name]
         return rows
 
+    def copy(self) -> Rows:
+        """Elsewhere."""
+        return replace(self, **{name: getattr(self, name).clone() for name in _ARRAYS})
+
+    def take(self, others: Rows, longest: int) -> bool:
+        """Put the connections of others where these are, if there are as many, and no row has more than ``longest``."""
+        kinds = [(rows.count, rows.features, rows.block, len(rows.feature)) for rows in (self, others)]
+        fit = kinds[0] == kinds[1] and others.longest <= longest
+        if fit:
+            for name in _ARRAYS:
+                getattr(self, name).copy_(getattr(others, name))
+        return fit
+
     @classmethod
     def _balanced(cls, count: int, features: int, row_ptr: Tensor, feature: Tensor, slot: Tensor, blocks: bool) -> Rows:
         block = next((size for size in BLOCKS if _together(size, row_ptr, feature)), 1) if blocks else 1
@@ -66,6 +83,24 @@ class Rows:
         longest = int(row_ptr.diff().max())
         slots = slot[order].reshape(-1)
         return cls(count // block, features, longest, row_ptr.contiguous(), feature[order], slots, block)
+
+
+FindRows = Callable[[Edges, bool], tuple[Rows, Rows]]
+"""As :meth:`Rows.of`."""
+
+
+class OwnRows:
+    """:meth:`Rows.of` for those who will change them: copies, the same for layers of the same edges."""
+
+    def __init__(self) -> None:
+        self._copies: WeakKeyDictionary[Edges, dict[bool, tuple[Rows, Rows]]] = WeakKeyDictionary()
+
+    def __call__(self, edges: Edges, blocks: bool) -> tuple[Rows, Rows]:
+        copies = self._copies.setdefault(edges, {})
+        if blocks not in copies:
+            by_output, by_input = Rows.of(edges, blocks)
+            copies[blocks] = by_output.copy(), by_input.copy()
+        return copies[blocks]
 
 
 def _together(size: int, row_ptr: Tensor, feature: Tensor) -> bool:
