@@ -14,10 +14,11 @@ from sparse_agents.benchmark import Record
 from sparse_agents.benchmark.cuda import Device, cuda_layers
 from sparse_agents.benchmark.cuda_agents import cuda_agents
 from sparse_agents.benchmark.cuda_scale import cuda_million, cuda_rewiring
-from sparse_agents.benchmark.gpu_check import Step, check, commands, measure, write
+from sparse_agents.benchmark.gpu_check import Step, check, keep, parts, records_of, write
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
-from sparse_agents.errors import ConfigurationError
+from sparse_agents.errors import ConfigurationError, unknown
+from sparse_agents.ops.cuda import compiler, sources
 from sparse_agents.runs import output_folder
 
 BENCHMARKS: Mapping[str, Callable[[], Iterator[Record]]] = {
@@ -36,25 +37,27 @@ class GpuCheckArguments:
 
     out: Path = Path("build/gpu")
     """Folder for what is found."""
+    part: str | None = None
+    """One benchmark alone, whose figures then are in a file of its name."""
 
 
 def main(argv: Sequence[str]) -> None:
     """Entry point."""
     arguments = parse(GpuCheckArguments, "gpu_check", argv)
-    if not torch.cuda.is_available():
-        raise ConfigurationError("There is no CUDA device here, or torch was built without CUDA.")
+    _require_kernels()
     output_folder(arguments.out, "--out")
+    if arguments.part is not None:
+        if arguments.part not in BENCHMARKS:
+            raise unknown("part", arguments.part, BENCHMARKS)
+        keep(BENCHMARKS[arguments.part](), records_of(arguments.part, arguments.out))
+        return
     device = Device.here().as_dict()
     steps: list[Step] = []
     records: list[Record] = []
-    parts: dict[str, Callable[[], tuple[Step, Sequence[Record]]]] = {
-        **{name: partial(check, name, command) for name, command in commands().items()},
-        **{name: partial(measure, name, benchmark) for name, benchmark in BENCHMARKS.items()},
-    }
-    with tqdm(parts.items(), leave=False, disable=None) as bar:
+    with tqdm(parts(Path(__file__), BENCHMARKS, arguments.out).items(), leave=False, disable=None) as bar:
         for name, part in bar:
             bar.set_description(name)
-            step, found = part()
+            step, found = check(name, part)
             steps.append(step)
             records += found
             write(arguments.out, device, steps, records)
@@ -62,6 +65,18 @@ def main(argv: Sequence[str]) -> None:
     failed = [step for step in steps if step.passed is False]
     if failed:
         raise SystemExit("\n".join(f"{step.name} failed:\n{step.said}" for step in failed))
+
+
+def _require_kernels() -> None:
+    """That they run here: otherwise torch would be tested and measured."""
+    if not torch.cuda.is_available():
+        raise ConfigurationError("There is no CUDA device here, or torch was built without CUDA.")
+    if not compiler.available():
+        raise ConfigurationError(compiler.NEEDED)
+    try:
+        sources.folder()
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{error} In a clone it is `pip install -e .` that installs them.") from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from sparse_agents.nn import SparseLinear
 from sparse_agents.topology import Edges, Topology
 
 DENSE = "nn.Linear"
+CSR = "torch CSR (cuSPARSE)"
 TURNS = 5
+WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def cuda_layers(
         calls = {
             DENSE: _pass(dense, x, gradient),
             "nn.Linear, TF32": _with_tf32(_pass(dense, x, gradient)),
-            "torch CSR (cuSPARSE)": _csr_pass(edges, x.detach(), gradient),
+            CSR: _csr_pass(edges, x.detach(), gradient),
             "sparse_agents": _pass(ours, x, gradient),
             "sparse_agents, blocks of 4 by 4": _pass(blocked, x, gradient),
         }
@@ -79,10 +81,14 @@ def _mask(size: int, sparsity: float, block: int) -> Tensor:
 
 
 def device_seconds(calls: Mapping[str, Callable[[], object]], repeats: int = 20) -> dict[str, float]:
-    """Median seconds of each contender on the device, the contenders taking turns."""
+    """Median seconds of each contender on the device, the contenders taking turns; what fits into the device's cache is
+    there.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
-        call()
+        for _ in range(WARM_UP):
+            call()
+    torch.cuda.synchronize()
     for _ in range(TURNS):
         for name, call in calls.items():
             begins, ends = ([torch.cuda.Event(enable_timing=True) for _ in range(repeats)] for _ in range(2))

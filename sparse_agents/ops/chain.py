@@ -164,13 +164,13 @@ def resting_as_zero(chain: Chain, weights: Sequence[Tensor]) -> Sequence[Tensor]
 
 
 def _fits(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> bool:
-    dtype = x.dtype
+    dtype, device = x.dtype, x.get_device()
     if x.ndim != 2 or x.shape[1] != chain.edges[0].shape[1] or dtype not in DTYPES:
         return False
     for weight, bias, (connections, rows) in zip(weights, biases, chain.sizes, strict=True):
-        if weight.dtype != dtype or weight.numel() != connections:
+        if weight.dtype != dtype or weight.numel() != connections or weight.get_device() != device:
             return False
-        if bias is not None and (bias.dtype != dtype or bias.numel() != rows):
+        if bias is not None and (bias.dtype != dtype or bias.numel() != rows or bias.get_device() != device):
             return False
     return True
 
@@ -185,6 +185,8 @@ def _misfit(chain: Chain, x: Tensor, weights: Sequence[Tensor], biases: Sequence
             return ValueError(
                 f"A sparse layer of {weight.dtype} weights got {dtype} inputs, or a bias of another type."
             )
+        if weight.device != x.device or (bias is not None and bias.device != x.device):
+            return RuntimeError(f"A sparse layer on {weight.device} got inputs, or a bias, on {x.device}.")
         if weight.numel() != connections:
             return RuntimeError(
                 f"A sparse layer has {weight.numel()} weights for {connections} connections: its topology was changed, "

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping
 
+import torch
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
@@ -23,7 +24,15 @@ def gradient_step_seconds(
         model.train(10, batch_size)  # warm up
     for _ in range(rounds):
         for name, model in models.items():
+            _wait(model)
             begin = time.perf_counter()
             model.train(steps, batch_size)
+            _wait(model)
             times[name].append((time.perf_counter() - begin) / steps)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _wait(model: OffPolicyAlgorithm) -> None:
+    """For what a device has been given to do."""
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)

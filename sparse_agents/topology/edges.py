@@ -120,7 +120,7 @@ class Edges:
     def _rows(self, dtype: torch.dtype) -> Tensor:
         """:attr:`row`, not kept: most rules never ask for it, and it would be a sixth of what a layer holds."""
         every = torch.arange(self.shape[0], dtype=dtype, device=self.col.device)
-        return torch.repeat_interleave(every, self.row_ptr.diff().to(torch.int64))
+        return torch.repeat_interleave(every, self.row_ptr.diff().to(torch.int64), output_size=self.nnz)
 
     def transposed(self) -> Edges:
         """The same connections the other way round; its slots are in the order of ``transpose.slot``."""

@@ -13,7 +13,7 @@ from sparse_agents.training.device_passes import DeviceNetwork, SideBySide
 from sparse_agents.training.engine import Engine, Runnable
 from sparse_agents.training.networks import Ensemble, Layer, Network
 from sparse_agents.training.replay import Minibatch, is_plain, minibatch_of
-from sparse_agents.training.resident import Resident
+from sparse_agents.training.resident import DeviceBuffers, Resident
 
 
 class DeviceEngine(Engine):
@@ -21,11 +21,12 @@ class DeviceEngine(Engine):
 
     Args:
         launcher: for kernels on the device.
+        buffers: of the agent.
     """
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, buffers: DeviceBuffers) -> None:
         super().__init__()
-        self._launcher, self._rows = launcher, OwnRows()
+        self._launcher, self._buffers, self._rows = launcher, buffers, OwnRows()
 
     def sparse_network(self, layers: Sequence[Layer], gradients: bool) -> Network:
         return DeviceNetwork(layers, gradients, self._launcher, self._rows)
@@ -36,7 +37,8 @@ class DeviceEngine(Engine):
 
     def minibatch(self, model: Any, batch: int, dtype: torch.dtype) -> Minibatch:
         if is_plain(model):
-            return Resident(model.replay_buffer, batch, model.device)
+            buffer = model.replay_buffer
+            return Resident(buffer, self._buffers.of(buffer, model.device), batch)
         return minibatch_of(model, batch, dtype)
 
     def program(self, steps: Sequence[Step], minibatch: Minibatch) -> Runnable:

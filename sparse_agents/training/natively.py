@@ -19,8 +19,10 @@ from sparse_agents.training.eligibility import why_not
 from sparse_agents.training.engine import Engine, HostEngine
 from sparse_agents.training.losses import Means, Sums
 from sparse_agents.training.optimizers import has_begun, steps_natively
+from sparse_agents.training.resident import DeviceBuffers
 from sparse_agents.training.signature import Signature, optimizers_of
 
+NOT_SAVED = ("_compiled", "_buffers", "_own_hooks")
 COUNTED_ALREADY = ("train/n_updates", "train/learning_rate")
 
 
@@ -53,6 +55,7 @@ class TrainsNatively(OffPolicyAlgorithm):
 
     _compiled: Compiled | None = None
     _told: str | None = None
+    _buffers: DeviceBuffers | None = None
     _own_hooks: Sequence[RemovableHandle] = ()
 
     def _setup_model(self) -> None:
@@ -73,7 +76,8 @@ class TrainsNatively(OffPolicyAlgorithm):
             return HostEngine()
         launcher = launcher_for(self.device)
         assert launcher is not None
-        return DeviceEngine(launcher)
+        self._buffers = self._buffers or DeviceBuffers()
+        return DeviceEngine(launcher, self._buffers)
 
     def native_step(self, batch_size: int, engine: Engine) -> GradientStep:
         """Compile an update."""
@@ -142,6 +146,8 @@ class TrainsNatively(OffPolicyAlgorithm):
         if compiled is None or not compiled.fits(self, batch_size):
             compiled = self._compiled = Compiled(self, batch_size, self.other_optimizers())
             reason = compiled.reason = self.why_not_native()
+            if reason is not None:
+                self._buffers = None  # nobody would keep them up to date
             if reason is not None and reason != self._told:
                 self._told = reason
                 warnings.warn(f"Training by Stable-Baselines3's own step, not the native one: {reason}.", stacklevel=3)
@@ -153,7 +159,7 @@ class TrainsNatively(OffPolicyAlgorithm):
 
     def __getstate__(self) -> dict[str, Any]:
         """A step is good for the tensors it was compiled for, and copied optimizers leave their hooks behind."""
-        return {name: value for name, value in vars(self).items() if name not in ("_compiled", "_own_hooks")}
+        return {name: value for name, value in vars(self).items() if name not in NOT_SAVED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -161,7 +167,7 @@ class TrainsNatively(OffPolicyAlgorithm):
             self._own_hooks = self.listen()
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_compiled", "_told", "_own_hooks"]
+        return [*super()._excluded_save_params(), *NOT_SAVED, "_told"]
 
 
 class Compiled:

@@ -29,7 +29,7 @@ class TD3Step(ActorCriticStep):
         bootstrapping, self.target, targets = bootstrap(self.minibatch, critic_networks(model.critic_target, engine))
         data, (first, second), losses = self.minibatch, self.rooms, self.losses
         fitting = self.critics.fit(data.transitions, targets, 1.0, losses["critic_loss"], first)
-        draws: list[Step] = [self.minibatch.draw, self._draw_noise, *self.minibatch.operations()]
+        draws: list[Step] = [data.draw, self._noise.normal_, *data.operations()]
         always = [*draws, *smoothing, *bootstrapping, *fitting]
         self._critics_alone = engine.program([*always, *self.critic_step.steps], data)
         ascent = actor.ascend(
@@ -58,9 +58,6 @@ class TD3Step(ActorCriticStep):
         for step in self.optimizer_steps:
             step.average_by(self._model.tau)
         self._smoothing.scale, self._smoothing.clip = self._model.target_policy_noise, self._model.target_noise_clip
-
-    def _draw_noise(self) -> None:
-        self._noise.normal_()
 
     def run(self, updates: int) -> None:
         with_actor = updates % self._model.policy_delay == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import operator
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from emulation import EmulatedLauncher
+from stable_baselines3.common.buffers import ReplayBuffer
 from twins import REWIRING, agents, assert_native, difference, seed, train_both
 
 from sparse_agents import DSSAC, DSTD3
@@ -21,8 +24,8 @@ from sparse_agents.ops.cuda import OwnRows, Processor, cuda_network, launcher_fo
 from sparse_agents.topology import Edges
 from sparse_agents.training.device_engine import DeviceEngine
 from sparse_agents.training.natively import Compiled, TrainsNatively
-from sparse_agents.training.replay import ARRAYS, Minibatch, minibatch_of
-from sparse_agents.training.resident import Resident
+from sparse_agents.training.replay import ARRAYS, Gathered, Minibatch, is_plain, minibatch_of
+from sparse_agents.training.resident import DeviceBuffer, DeviceBuffers, Resident
 
 PROCESSORS = {"small networks": Processor(4, 1 << 15), "layer by layer": Processor(4, 1024)}
 NEEDS_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -35,17 +38,35 @@ class Place(NamedTuple):
     launcher: Any
 
 
+class DrawnOnTheHost(Resident):
+    """As Stable-Baselines3 draws."""
+
+    on_device = False
+
+    def __init__(self, buffer: ReplayBuffer, held: DeviceBuffer, batch: int) -> None:
+        super().__init__(buffer, held, batch)
+        with torch.device("cpu"):
+            self._drawn = Gathered(buffer, batch, torch.float32)
+
+    def draw(self) -> None:
+        self._drawn.draw()
+        self._rows.copy_(self._drawn._rows)
+
+
 class OnTheSameMinibatches(DeviceEngine):
-    """Drawn as Stable-Baselines3 draws them."""
+    """As Stable-Baselines3's own update."""
 
     def minibatch(self, model: Any, batch: int, dtype: torch.dtype) -> Minibatch:
+        if is_plain(model):
+            buffer = model.replay_buffer
+            return DrawnOnTheHost(buffer, DeviceBuffer(buffer, model.device), batch)
         return minibatch_of(model, batch, dtype)
 
 
 @contextmanager
 def training_by(engine: type[DeviceEngine], launcher: Any) -> Iterator[None]:
     """Every agent, each of its steps with an engine of its own."""
-    with mock.patch.object(TrainsNatively, "engine", side_effect=lambda: engine(launcher)):
+    with mock.patch.object(TrainsNatively, "engine", side_effect=lambda: engine(launcher, DeviceBuffers())):
         yield
 
 
@@ -124,12 +145,14 @@ def test_drawn_on_the_device() -> None:
     model, _ = agents(policy={"topology": "static"}, policy_delay=2)
     with training_by(DeviceEngine, launcher):
         before = copy.deepcopy(model.policy.state_dict())
-        model.train(6, 32)
+        model.train(8, 32)
         assert launcher.captures == 2
         counts = [_launches_of_an_update(model, launcher) for _ in range(2)]
         assert launcher.captures == 2
         assert counts == [9, 13]  # as docs/performance.md says
         model.lr_schedule = lambda progress: 1e-5
+        model.train(2, 32)
+        assert launcher.captures == 2  # numbers that may not come again
         model.train(2, 32)
         assert launcher.captures == 4
     assert_native(model)
@@ -212,7 +235,8 @@ def test_a_resident_buffer_has_what_the_buffer_has(n_envs: int) -> None:
     buffer = model.replay_buffer
     assert buffer.full
     torch.manual_seed(0)
-    data = Resident(buffer, 3000, torch.device("cpu"))
+    held = DeviceBuffer(buffer, torch.device("cpu"))
+    data = Resident(buffer, held, 3000)
     rng = np.random.default_rng(1)
     for added in (0, 7, 30, 1):
         for _ in range(added):
@@ -222,15 +246,44 @@ def test_a_resident_buffer_has_what_the_buffer_has(n_envs: int) -> None:
         data.refresh()
         data.draw()
         (operation,) = data.operations()
-        assert {name: bool((data._tables[name].tensor.numpy() == getattr(buffer, name)).all()) for name in ARRAYS} == (
+        assert {name: bool((held.tables[name].tensor.numpy() == getattr(buffer, name)).all()) for name in ARRAYS} == (
             dict.fromkeys(ARRAYS, True)
         )
         assert set(data._rows.tolist()) == set(range(40 * n_envs))
         assert operation.rows == 3000
 
 
+def test_one_copy_of_a_buffer() -> None:
+    """However often a step is made anew; another for another buffer."""
+    first, second = (agents(buffer_size=1000)[0].replay_buffer for _ in range(2))
+    buffers, place = DeviceBuffers(), torch.device("cpu")
+    held = buffers.of(first, place)
+    first.pos += 1
+    assert buffers.of(first, place) is held
+    assert held.size == 301
+    assert buffers.of(second, place) is not held
+    first.rewards = first.rewards.copy()
+    assert buffers.of(first, place) is not held
+
+
+def test_a_step_that_is_dropped_is_gone() -> None:
+    """With its memory, and before anybody collects cycles."""
+    launcher = EmulatedLauncher(PROCESSORS["small networks"])
+    for kind in (DSTD3, DSSAC):
+        model, _ = agents(kind, policy={"topology": "static"})
+        with training_by(DeviceEngine, launcher):
+            model.train(4, 8)
+        step = weakref.ref(model._compiled.step)
+        gc.disable()
+        try:
+            model._compiled = None
+            assert step() is None
+        finally:
+            gc.enable()
+
+
 def test_rows_that_are_not_there_yet_are_not_drawn() -> None:
     model, _ = agents(buffer_size=1000)
-    data = Resident(model.replay_buffer, 5000, torch.device("cpu"))
+    data = Resident(model.replay_buffer, DeviceBuffer(model.replay_buffer, torch.device("cpu")), 5000)
     data.draw()
     assert set(data._rows.tolist()) == set(range(300))

@@ -22,14 +22,17 @@ def balance(row_ptr: Tensor, feature: Tensor) -> Tensor:
     Returns:
         ``[connections]`` int64: which connection comes at each place.
     """
-    residues = torch.arange(BANKS, device=feature.device)
+    count, places = len(feature), torch.arange(len(feature), device=feature.device)
+    residues = torch.arange(BANKS, device=feature.device).unsqueeze(1)
     residue = (feature % BANKS).to(torch.int64)
-    seen = torch.zeros(len(feature) + 1, BANKS, dtype=torch.int32, device=feature.device)
-    torch.cumsum(residue.unsqueeze(1) == residues, 0, out=seen[1:])
-    at_pointer = seen[row_ptr.to(torch.int64)]
-    row = torch.repeat_interleave(torch.arange(len(row_ptr) - 1, device=feature.device), row_ptr.diff())
-    own, places = residue.unsqueeze(1), torch.arange(len(feature), device=feature.device)
-    rank = seen[:-1].gather(1, own) - at_pointer[row].gather(1, own)
+    # One sum through all residues: of several columns, torch has a thread of a device go through each. Only differences
+    # within a residue are asked for.
+    seen = torch.zeros(BANKS * count + 1, dtype=torch.int32, device=feature.device)
+    torch.cumsum((residue == residues).view(-1), 0, out=seen[1:])
+    at_pointer = seen[residues * count + row_ptr]
+    rows = torch.arange(len(row_ptr) - 1, device=feature.device)
+    row = torch.repeat_interleave(rows, row_ptr.diff(), output_size=count)
+    rank = seen[residue * count + places] - at_pointer[residue, row]
     # Before a connection come, of residues below its own, as many as its rank and one; of others, as many as its rank.
-    dealt = torch.minimum(at_pointer.diff(dim=0)[row], rank + (residues < own)).sum(1)
+    dealt = torch.minimum(at_pointer.diff(dim=1)[:, row], rank + (residues < residue)).sum(0)
     return torch.empty_like(places).scatter_(0, row_ptr[row] + dealt, places)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import tempfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ def cubin(kernel: Kernel, architecture: str) -> bytes:
         ConfigurationError: where cuda-core is not installed.
         KernelCompileError: where the compiler refuses.
     """
-    path = _cache() / f"{_title(kernel)}-{architecture}-{sources.digest()}.cubin"
+    path = _cache() / f"{_title(kernel)}-{architecture}-{_toolkit()}-{sources.digest()}.cubin"
     with contextlib.suppress(OSError):
         return path.read_bytes()
     code = _compile(kernel, architecture)
@@ -64,6 +66,22 @@ def _cuda_core() -> Any:
     except ImportError as error:
         raise ConfigurationError(NEEDED) from error
     return cuda.core
+
+
+def available() -> bool:
+    """Whether there is a compiler."""
+    try:
+        return importlib.util.find_spec("cuda.core") is not None
+    except ModuleNotFoundError:  # no package of that family at all
+        return False
+
+
+def _toolkit() -> str:
+    """A driver does not load what a compiler made that is newer than itself."""
+    try:
+        return version("cuda-bindings")
+    except PackageNotFoundError:
+        return "none"
 
 
 def _title(kernel: Kernel) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -37,12 +37,15 @@ class DeviceLauncher:
         optin = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
         (shared,) = self._checked(driver.cuDeviceGetAttribute(optin, index))
         self.processor = Processor(about.multi_processor_count, shared)
+        (self._context,) = self._checked(driver.cuDevicePrimaryCtxRetain(index))  # torch's
+        self._entered = threading.local()
 
     def launch(self, kernel: Kernel, grid: Grid, block: Grid, shared: int, arguments: Sequence[Any]) -> None:
         """See :class:`sparse_agents.ops.cuda.Launcher`. Empty grids are nothing to do."""
         if 0 in grid:
             return
         with torch.cuda.device(self._index):
+            self._enter()
             function = self._functions.get(kernel)
             if function is None:
                 function = self._functions[kernel] = self._load(kernel)
@@ -55,13 +58,21 @@ class DeviceLauncher:
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """See :class:`sparse_agents.ops.cuda.Launcher`. Every kernel must have been launched before."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._index), torch.cuda.graph(graph):
+        # On a stream of this device: torch has one for all, of the device that captured first.
+        with torch.cuda.device(self._index), torch.cuda.graph(graph, stream=torch.cuda.Stream(self._index)):
             work()
         replay: Callable[[], None] = graph.replay
         return replay
 
+    def _enter(self) -> None:
+        """A thread has no context before it asks the runtime for something, which autograd's may not have done."""
+        if "done" not in vars(self._entered):
+            (current,) = self._checked(self._driver.cuCtxGetCurrent())
+            if not int(current):
+                self._checked(self._driver.cuCtxSetCurrent(self._context))
+            self._entered.done = True
+
     def _load(self, kernel: Kernel) -> Any:
-        torch.cuda.current_stream()  # torch's context is the one that modules are loaded into
         (module,) = self._checked(self._driver.cuModuleLoadData(compiler.cubin(kernel, self._architecture)))
         (function,) = self._checked(self._driver.cuModuleGetFunction(module, kernel.name.encode()))
         most = self._driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -83,7 +94,7 @@ def launcher_for(device: torch.device) -> DeviceLauncher | None:
 
 @cache
 def _launcher(index: int) -> DeviceLauncher | None:
-    if importlib.util.find_spec("cuda.core") is None:
+    if not compiler.available():
         warnings.warn(f"sparse_agents computes slowly on CUDA devices, by torch alone: {compiler.NEEDED}", stacklevel=2)
         return None
     return DeviceLauncher(index)

@@ -56,7 +56,7 @@ def _sum(name: str) -> Callable[[Any], Sequence[Launch]]:
 
 
 def _tensors(operation: Any) -> tuple[int, int]:
-    return _blocks(max(operation.given["size"])), operation.tensors
+    return _blocks(max(operation.given["size"], default=0)), operation.tensors
 
 
 LAUNCHES: dict[type[Operation], Callable[[Any], Sequence[Launch]]] = {
@@ -86,30 +86,34 @@ class DeviceProgram:
         steps: operations of :data:`LAUNCHES`, whose memory is the device's, and what Python is called for.
         launcher: for kernels on that device.
         capture: whether to capture all of them in a graph, which a run launches as a whole; what Python is called for
-            then has to be work for the device alone, the same every time. Graphs are captured anew where a number in an
-            operation is another than before.
+            then has to be work for the device alone, the same every time. There is a graph for each set of numbers in
+            the operations that comes twice: others are not worth a capture.
     """
 
-    GRAPHS = 8  # as many as are kept
+    KEPT = 8
+    """Sets of numbers, at most."""
 
     def __init__(self, steps: Sequence[Step], launcher: Launcher, capture: bool = False) -> None:
         self._calls = [call for step in steps for call in _calls(step, launcher)]
         self._operations = [step for step in steps if isinstance(step, Operation)]
         self._launcher, self._capture = launcher, capture
-        self._graphs: dict[bytes, Callable[[], None]] = {}
-        self._ready = False
+        self._graphs: dict[bytes, Callable[[], None] | None] = {}
 
     def run(self) -> None:
-        if not self._capture or not self._ready:  # kernels are loaded on the way, which a capture could not
+        if not self._capture:
             self._one_by_one()
-            self._ready = True
             return
         numbers = b"".join(map(bytes, self._operations))
         if numbers not in self._graphs:
-            if len(self._graphs) == self.GRAPHS:
+            if len(self._graphs) == self.KEPT:
                 self._graphs.pop(next(iter(self._graphs)))
-            self._graphs[numbers] = self._launcher.capture(self._one_by_one)
-        self._graphs[numbers]()
+            self._graphs[numbers] = None
+            self._one_by_one()  # kernels are loaded on the way, which a capture could not
+            return
+        graph = self._graphs[numbers]
+        if graph is None:
+            graph = self._graphs[numbers] = self._launcher.capture(self._one_by_one)
+        graph()
 
     def _one_by_one(self) -> None:
         for call in self._calls:

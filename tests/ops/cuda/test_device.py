@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
+import threading
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from sparse_agents import sparsify
+from sparse_agents import SparseLinear, sparsify
 
 pytestmark = [
     pytest.mark.gpu,
@@ -17,21 +19,39 @@ pytestmark = [
 ]
 
 
+LINEAR = (SparseLinear, nn.Linear)
+
+
 @pytest.mark.parametrize("batch", [1, 7, 256])
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize(
     "widths",
-    [(9, 33, 2), (23, 256, 256, 1), (300, 1024, 17), (70_000, 64, 3)],
-    ids=["small", "critic", "wide", "beyond shared memory"],
+    [(9, 33, 2), (23, 256, 256, 1), (300, 1024, 17), (70_000, 64, 3), (64, 1024, 2048, 8)],
+    ids=["small", "critic", "wide", "beyond shared memory", "blocks"],
 )
 def test_networks_are_those_of_the_processor(widths: tuple[int, ...], sparsity: float, batch: int) -> None:
+    blocks = {"block_size": (4, 4)} if widths[-1] == 8 else {}
     modules: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(widths):
         modules += [nn.Linear(n_in, n_out), nn.ReLU()]
-    network = nn.Sequential(*modules[:-1])
-    sparsify(network, sparsity=sparsity)
+    assert_alike(nn.Sequential(*modules[:-1]), sparsity, batch, **blocks)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 256])
+@pytest.mark.parametrize("sparsity", [0.9])
+@pytest.mark.parametrize("widths", [(23, 256, 256, 1), (300, 1024, 2048, 8)], ids=["normalised", "wide and normalised"])
+def test_normalised_networks(widths: tuple[int, ...], sparsity: float, batch: int) -> None:
+    modules: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(widths):
+        modules += [nn.Linear(n_in, n_out), nn.LayerNorm(n_out, elementwise_affine=False), nn.ReLU()]
+    assert_alike(nn.Sequential(*modules[:-2]), sparsity, batch)
+
+
+def assert_alike(network: nn.Module, sparsity: float, batch: int, **topology: Any) -> None:
+    """On the device in float32, and on the processor in float64."""
+    sparsify(network, sparsity=sparsity, topology_kwargs=topology)
     device = copy.deepcopy(network).cuda()
-    x = torch.randn(batch, widths[0])
+    x = torch.randn(batch, next(layer.in_features for layer in network.modules() if isinstance(layer, LINEAR)))
     exact, copied = network.double(), x.double().requires_grad_()
     given = x.cuda().requires_grad_()
     exact(copied).square().sum().backward()
@@ -58,3 +78,23 @@ def test_the_same_bits_every_time() -> None:
         network(x).square().sum().backward()
         found.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+def test_on_a_thread_that_has_done_nothing_yet() -> None:
+    """Autograd's own is such a one where the first backward begins with a sparse layer."""
+    network = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 2))
+    sparsify(network, sparsity=0.5)
+    network.cuda()
+    x, found = torch.randn(5, 20, device="cuda"), []
+    with torch.no_grad():
+        thread = threading.Thread(target=lambda: found.append(network(x)))
+        thread.start()
+        thread.join()
+        assert torch.equal(found[0], network(x))
+
+
+@pytest.mark.parametrize("place", ["cuda", "cpu"])
+def test_inputs_that_are_elsewhere_are_refused(place: str) -> None:
+    layer = SparseLinear(4, 3, sparsity=0.5).to(place)
+    with pytest.raises(ValueError, match=r"A sparse layer on (cuda:0|cpu) got inputs, or a bias, on"):
+        layer(torch.zeros(2, 4, device="cpu" if place == "cuda" else "cuda"))
