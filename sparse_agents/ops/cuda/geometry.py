@@ -12,8 +12,9 @@ THREADS = 512
 LANES = (4, 8, 16, 32)
 BLOCKS = (8, 4)
 """Rows that may go together."""
-MOST_ENTRIES = {1: 16, 4: 4, 8: 4}
-"""Connections that a lane holds in registers, by the rows that go together. With twice as many the backward spills."""
+ENTRIES = {1: (1, 2, 4, 8, 16, 24, 32), 4: (1, 2, 4), 8: (1, 2, 4)}
+"""Connections that a lane may hold in registers, by the rows that go together: with more the backward spills. The more,
+the fewer lanes a row takes, and the fewer blocks fetch the same tiles."""
 MOST_THREADS = {1: THREADS, 4: THREADS, 8: THREADS // 2}
 """Of a block, by the rows that go together: eight take up to 255 registers."""
 MOST_LAYERS = 8
@@ -110,9 +111,9 @@ def room_in_row(longest: int, block: int) -> int:
 
 def _shares(longest: int, block: int) -> tuple[int, int, int]:
     """Lanes of a row, connections each of them holds, and how often."""
-    most = MOST_ENTRIES[block]
+    most = ENTRIES[block][-1]
     lanes = next((n for n in LANES if n * most >= longest), LANES[-1])
-    entries = min(most, _power_of_two(-(-max(longest, 1) // lanes)))
+    entries = next((n for n in ENTRIES[block] if lanes * n >= longest), most)
     return lanes, entries, max(1, -(-longest // (lanes * entries)))
 
 
@@ -183,7 +184,3 @@ def shared_room(tallest: int, features: int, connections: int, processor: Proces
 def _slabs(tallest: int) -> int:
     """Bytes of two boundaries, and of room for sums."""
     return (2 * tallest * COLUMNS + SCRATCH) * 4
-
-
-def _power_of_two(least: int) -> int:
-    return 1 << (least - 1).bit_length()

@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Kernel("program.cu", "adam"),
         layer(4, 1, 1, 32),
         layer(16, 8, 0),
-        layer(32, 16, 1),
+        layer(32, 32, 1),
         layer(32, 4, 1, 512, 4),
         layer(32, 4, 1, 256, 8),
     ],
