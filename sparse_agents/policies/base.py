@@ -102,8 +102,8 @@ class SparsePolicyMixin:
     topology_controllers: nn.ModuleDict
     bypasses_optimizer: ClassVar[str] = ""
     """Why no optimizer step tells of every change of the weights; such a policy keeps its topology."""
-    weight_decay: ClassVar[float] = 0.0
-    """Of networks that are sparse, where ``optimizer_kwargs`` is not given."""
+    weight_decay: ClassVar[float | Mapping[str, float]] = 0.0
+    """Of networks that are sparse, where ``optimizer_kwargs`` is not given; one value or one by optimizer."""
     _sparse_kwargs: dict[str, Any]
     _dense_kwargs: dict[str, Any]
     _optimizer_by_default: bool = False
@@ -187,16 +187,16 @@ class SparsePolicyMixin:
             self._convert()
         check_none_deferred(self)
 
-    def _decay_weights(self, otherwise: float | None) -> None:
+    def _decay_weights(self, otherwise: float | Mapping[str, float] | None) -> None:
         """``otherwise``: the decay where none is given; None leaves the optimizers as they are."""
         given, optimizers = self._sparse_kwargs["weight_decay"], self.optimizers()
         for name, optimizer in optimizers.items():
             trained = [part for part in self.parts() if part.optimizer == name]
-            own = by_network(given, "weight_decay", name, optimizers)
+            own, default = (by_network(value, "weight_decay", name, optimizers) for value in (given, otherwise))
             if own is not None:
                 set_decay(trained, optimizer, own)
-            elif otherwise is not None and type(optimizer) is torch.optim.Adam:  # that of others is another
-                set_decay(trained, optimizer, otherwise)
+            elif default is not None and type(optimizer) is torch.optim.Adam:  # that of others is another
+                set_decay(trained, optimizer, default)
 
     def _convert(self) -> None:
         assert isinstance(self, nn.Module)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,13 @@ from sparse_agents.policies.parts import Part, last_layer
 
 
 class OffPolicyActorCritic(SparsePolicyMixin):
-    """An actor and several critics with an optimizer each: TD3, DDPG, SAC, TQC, CrossQ.
+    """An actor and several critics with an optimizer each: TD3, DDPG.
 
     A features extractor that the critics share with the actor counts with the actor. Weights decay by default:
     without, agents at 90% sparsity learn a fifth less on HalfCheetah (docs/learning.md).
     """
 
-    weight_decay = 1e-3
+    weight_decay: ClassVar[float | Mapping[str, float]] = 1e-3
     actor: nn.Module
     critic: nn.Module
     share_features_extractor: bool
@@ -44,6 +45,16 @@ class OffPolicyActorCritic(SparsePolicyMixin):
         policy: Any = self
         policy._predict(observations, deterministic=True)
         self.critic(observations, actions)
+
+
+class MaximumEntropy(OffPolicyActorCritic):
+    """The same where the actor is a distribution that has to stay wide: SAC, TQC, CrossQ.
+
+    Weights of the actor alone decay by default: SAC's critics at 90% sparsity learn less where theirs do
+    (docs/learning.md).
+    """
+
+    weight_decay = MappingProxyType({"actor": 1e-3, "critic": 0.0})
 
 
 class ValueNetwork(SparsePolicyMixin):

@@ -9,6 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents.policies.base import SparsePolicyMixin
 from sparse_agents.policies.layouts import (
+    MaximumEntropy,
     OffPolicyActorCritic,
     OnPolicyActorCritic,
     RandomSearch,
@@ -24,16 +25,16 @@ LAYOUTS: Mapping[str, Mapping[str, SparseClass]] = {
         "DDPG": OffPolicyActorCritic,
         "DQN": ValueNetwork,
         "PPO": OnPolicyActorCritic,
-        "SAC": OffPolicyActorCritic,
+        "SAC": MaximumEntropy,
         "TD3": OffPolicyActorCritic,
     },
     "sb3_contrib": {
         "ARS": RandomSearch,
-        "CrossQ": OffPolicyActorCritic,
+        "CrossQ": MaximumEntropy,
         "MaskablePPO": OnPolicyActorCritic,
         "QRDQN": ValueNetwork,
         "RecurrentPPO": OnPolicyActorCritic,
-        "TQC": OffPolicyActorCritic,
+        "TQC": MaximumEntropy,
         "TRPO": TrustRegion,
     },
 }

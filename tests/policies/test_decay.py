@@ -24,10 +24,17 @@ def decays(model: BaseAlgorithm) -> dict[str, float]:
     return {name: group["weight_decay"] for name, optimizer in optimizers.items() for group in optimizer.param_groups}
 
 
-@pytest.mark.parametrize("kind", [TD3, DDPG, SAC, TQC, CrossQ])
+@pytest.mark.parametrize("kind", [TD3, DDPG])
 def test_networks_that_are_sparse_decay(kind: type) -> None:
-    assert DEFAULT > 0
+    assert DEFAULT == 1e-3
     assert decays(build(kind)) == {"actor": DEFAULT, "critic": DEFAULT}
+
+
+@pytest.mark.parametrize("kind", [SAC, TQC, CrossQ])
+def test_actors_alone_where_entropy_is_kept(kind: type) -> None:
+    assert decays(build(kind)) == {"actor": DEFAULT, "critic": 0}
+    assert decays(build(kind, policy_kwargs={"optimizer_kwargs": {}})) == {"actor": 0, "critic": 0}
+    assert decays(build(kind, policy_kwargs={"weight_decay": 0.1})) == {"actor": 0.1, "critic": 0.1}
 
 
 def test_dense_networks_do_not() -> None:
