@@ -68,6 +68,43 @@ def test_odd_shapes_in_guarded_memory(script: Path, library: Path, runtimes: str
     assert done.stdout.split() == supported_isas()
 
 
+def emulated(code: str, runtimes: str) -> subprocess.CompletedProcess[str]:
+    """Kernels of CUDA devices, on the emulator."""
+    asan = "detect_leaks=0:detect_stack_use_after_return=0"  # threads of a block are fibers
+    return call(
+        sys.executable, "-c", code, LD_PRELOAD=runtimes, ASAN_OPTIONS=asan, UBSAN_OPTIONS="print_stacktrace=1",
+        SPARSE_AGENTS_SANITIZED="1",
+    )  # fmt: skip
+
+
+EMULATED = "import sys, pytest; sys.exit(pytest.main(['-q', '-n', '0', '-p', 'no:cacheprovider', *{arguments!r}]))"
+
+
+def test_kernels_of_devices(runtimes: str) -> None:
+    """On the emulator, of which a block has no more memory than it asks for."""
+    folder = Path(__file__).parent
+    tests = [str(folder / "cuda" / name) for name in ("test_network.py", "test_chains.py")]
+    done = emulated(EMULATED.format(arguments=[*tests, str(folder / "test_program.py")]), runtimes)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    assert "runtime error" not in done.stderr
+    assert "AddressSanitizer" not in done.stderr
+
+
+def test_the_guard_of_the_emulator_is_awake(runtimes: str) -> None:
+    """A gradient one value short."""
+    code = (
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent / 'cuda')!r}]\n"
+        "import torch; from emulation import EmulatedLauncher; from sparse_agents.ops import program\n"
+        "from sparse_agents.ops.cuda import DeviceProgram, Processor\n"
+        "short, long = torch.ones(1024), torch.ones(1025)\n"
+        "step = program.Polyak.of(tensors=1, tau=0.5, size=[1025], online=[long], target=[short])\n"
+        "DeviceProgram([step], EmulatedLauncher(Processor(4, 1 << 15))).run()\n"
+    )
+    done = emulated(code, runtimes)
+    assert done.returncode != 0
+    assert "ERROR: AddressSanitizer" in done.stderr
+
+
 def test_the_guard_is_awake(library: Path, runtimes: str) -> None:
     """A workspace one value short is noticed; otherwise the test above proves nothing."""
     shortened = (

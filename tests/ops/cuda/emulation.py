@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ from sparse_agents.ops.cuda import Kernel, Processor
 from sparse_agents.ops.cuda.kernel import Grid
 
 KERNELS = Path(__file__).parents[3] / "kernels"
-BUILT = Path(tempfile.gettempdir()) / "sparse_agents_emulated"
+SANITIZED = "SPARSE_AGENTS_SANITIZED" in os.environ
+"""Whether kernels are built with sanitizers, whose libraries then have to be loaded before everything else."""
+BUILT = Path(tempfile.gettempdir()) / f"sparse_agents_emulated{'_sanitized' if SANITIZED else ''}"
 
 
 class EmulatedLauncher:
@@ -106,6 +109,7 @@ def _runtime() -> Path:
 def _compile(*arguments: str | Path) -> None:
     command = ["g++", "-std=c++17", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     command += ["-Wno-unused-parameter", "-Wno-unused-function", "-Wno-unused-const-variable"]
+    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZED else []
     command += [f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'emulator'}"]
     done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
