@@ -3,6 +3,9 @@
 // batch. What connections multiply lies in shared memory where a tile of it fits (SA_SLAB), else it is read from where it
 // is. No atomics: results are the same bits every time.
 //
+// Rows are taken by the number of their connections, most first, so that those which go together have as many; where
+// these are more than kPass, their block takes the batch in several passes.
+//
 // SA_BLOCK rows that are neighbours and lead to the same features go together: what is loaded of a feature serves all of them.
 // Their connections are counted once, and have SA_BLOCK slots each.
 //
@@ -57,28 +60,32 @@ __device__ __forceinline__ const float4* fetch(const float* tile, int features) 
   return slab;
 }
 
-// This thread's rows, by the number of their block, and its place in them.
+// This thread's row, or group of rows, its place in it, and the passes that its block takes. `row` is no row where there
+// is none for this thread.
 struct Place {
-  int row, lane, half, begin, end;
-  __device__ __forceinline__ Place(int rows, const int* row_ptr) {
-    row = (blockIdx.x * blockDim.x + threadIdx.x) / kLanes;
+  int row, lane, half, begin, end, passes;
+  __device__ __forceinline__ Place(int rows, const int* order, const int* row_ptr) {
+    const int first = blockIdx.x * blockDim.x / kLanes, mine = first + threadIdx.x / kLanes;
+    const int longest = row_ptr[order[first] + 1] - row_ptr[order[first]];
+    passes = longest > kPass ? (longest + kPass - 1) / kPass : 1;
+    row = mine < rows ? order[mine] : rows;
     lane = threadIdx.x % kLanes;
     half = half_read_first(threadIdx.x);
-    begin = row < rows ? row_ptr[row] : 0;
-    end = row < rows ? row_ptr[row + 1] : 0;
+    begin = mine < rows ? row_ptr[row] : 0;
+    end = mine < rows ? row_ptr[row + 1] : 0;
   }
 };
 
 }  // namespace
 
-// y = activation(weights x + bias), all in tiles. `rows` counts blocks of them. Blocks of the same blockIdx.y have the same `tiles_each` tiles. Rows of
-// more than kPass connections take several `passes`, which leave sums in y for the next one.
+// y = activation(weights x + bias), all in tiles. `rows` counts blocks of them. Blocks of the same blockIdx.y have the same `tiles_each` tiles.
+// Passes leave sums in y for the next one.
 extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
-    int rows, int features, int tiles, int tiles_each, int passes, const int* row_ptr, const int* feature_of,
+    int rows, int features, int tiles, int tiles_each, const int* order, const int* row_ptr, const int* feature_of,
     const int* slot_of, const float* weights, const float* bias, int activation, const float* x, float* y) {
-  const Place place(rows, row_ptr);
+  const Place place(rows, order, row_ptr);
   const int first = blockIdx.y * tiles_each, last = min(first + tiles_each, tiles);
-  for (int pass = 0; pass < passes; ++pass) {
+  for (int pass = 0; pass < place.passes; ++pass) {
     const int begin = place.begin + pass * kPass;
     const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
     for (int tile = first; tile < last; ++tile) {
@@ -107,7 +114,7 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
         for (int i = 0; i < Share<kLanes>::held; ++i) {
           float sum = sums[r][i];
           if (pass > 0) sum += out[i];
-          if (pass == passes - 1) sum = activated(sum + (bias ? bias[row] : 0.0f), activation);
+          if (pass == place.passes - 1) sum = activated(sum + (bias ? bias[row] : 0.0f), activation);
           out[i] = sum;
         }
       }
@@ -118,13 +125,13 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
 // `rows` counts blocks of them, too. Gradients of the input, `grad_x`, and of the weights, `grad_weights`, [gridDim.y][connections], of which the caller adds
 // up the parts. Rows are those of the transpose: features of the input, whose connections lead to features of `grad`.
 extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
-    int rows, int features, int tiles, int tiles_each, int passes, const int* row_ptr, const int* feature_of,
+    int rows, int features, int tiles, int tiles_each, const int* order, const int* row_ptr, const int* feature_of,
     const int* slot_of, const float* weights, int connections, const float* x, const float* grad, float* grad_x,
     float* grad_weights) {
-  const Place place(rows, row_ptr);
+  const Place place(rows, order, row_ptr);
   const int first = blockIdx.y * tiles_each, last = min(first + tiles_each, tiles);
   float* parts = grad_weights + static_cast<long long>(blockIdx.y) * connections;
-  for (int pass = 0; pass < passes; ++pass) {
+  for (int pass = 0; pass < place.passes; ++pass) {
     const int begin = place.begin + pass * kPass;
     const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
     float dots[kBlock][kEntries] = {};

@@ -20,8 +20,7 @@ from twins import REWIRING, agents, assert_native, difference, seed, train_both
 
 from sparse_agents import DSSAC, DSTD3
 from sparse_agents.nn import sparse_layers
-from sparse_agents.ops.cuda import OwnRows, Processor, cuda_network, launcher_for
-from sparse_agents.topology import Edges
+from sparse_agents.ops.cuda import Processor, launcher_for
 from sparse_agents.training.device_engine import DeviceEngine
 from sparse_agents.training.natively import Compiled, TrainsNatively
 from sparse_agents.training.replay import ARRAYS, Gathered, Minibatch, is_plain, minibatch_of
@@ -192,25 +191,11 @@ def test_graphs_outlast_rewiring(kind: Any, processor: str) -> None:
         assert not any(map(operator.is_, first, edges))
         results.append(model)
         captures.append(launcher.captures)
-    assert difference(*results) == 0
-    kept, anew = ([p.grad for p in model.critic.parameters()] for model in results)
-    assert all(map(torch.equal, kept, anew))
-    assert captures[0] < captures[1]
-    if processor == "small networks":  # others capture anew where a row has become long
-        assert captures[0] == {DSTD3: 2, DSSAC: 1}[kind]
-
-
-def test_a_longer_row_takes_another_graph() -> None:
-    launcher = EmulatedLauncher(PROCESSORS["layer by layer"])
-    edges = Edges.from_mask(torch.eye(70, dtype=torch.bool))
-    network = cuda_network([edges], ["relu"], launcher, OwnRows())
-    gathered = torch.zeros(70, 70, dtype=torch.bool)
-    gathered[0] = True
-    fewer = torch.eye(70, dtype=torch.bool)
-    fewer[0, 0] = False
-    assert network.connect([Edges.from_mask(torch.eye(70, dtype=torch.bool).roll(1, 0))])
-    assert not network.connect([Edges.from_mask(gathered)])
-    assert not network.connect([Edges.from_mask(fewer)])
+    closely = 0.0 if processor == "small networks" else 1e-6  # lanes are for rows as they were at first
+    assert difference(*results) <= closely
+    for kept, anew in zip(*(model.critic.parameters() for model in results), strict=True):
+        torch.testing.assert_close(kept.grad, anew.grad, rtol=closely, atol=closely)
+    assert captures[0] == {DSTD3: 2, DSSAC: 1}[kind] < captures[1]
 
 
 @pytest.mark.parametrize("kind", [pytest.param(one, marks=NEEDS_GPU) for one in (DSTD3, DSSAC)])

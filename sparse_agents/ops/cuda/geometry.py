@@ -47,7 +47,6 @@ class RowGeometry:
     Attributes:
         lanes: threads that share out a row.
         entries: of its connections that each of them holds.
-        passes: how often a row's share is loaded, for the longest.
         threads: of a block.
         blocks: for all rows.
         splits: of the batch, each with blocks of its own.
@@ -58,7 +57,6 @@ class RowGeometry:
 
     lanes: int
     entries: int
-    passes: int
     threads: int
     blocks: int
     splits: int
@@ -82,16 +80,16 @@ def tiles_of(batch: int) -> int:
     return -(-batch // COLUMNS)
 
 
-def row_geometry(
-    rows: int, longest: int, features: int, batch: int, processor: Processor, block: int = 1
-) -> RowGeometry:
-    """For a product whose longest row has ``longest`` connections to any of ``features``; of rows that go together
-    ``block`` count as one.
+def row_geometry(rows: int, held: int, features: int, batch: int, processor: Processor, block: int = 1) -> RowGeometry:
+    """For a product whose rows have ``held`` connections to any of ``features``, the few that have more taking several
+    passes; of rows that go together ``block`` count as one.
 
-    As few lanes as hold the longest row, for blocks to have many rows and each tile to be fetched by few of them;
-    the batch is split where that leaves multiprocessors idle.
+    As few lanes as hold such a row, for blocks to have many rows and each tile to be fetched by few of them; the
+    batch is split where that leaves multiprocessors idle.
     """
-    lanes, entries, passes = _shares(longest, block)
+    most = ENTRIES[block][-1]
+    lanes = next((n for n in LANES if n * most >= held), LANES[-1])
+    entries = next((n for n in ENTRIES[block] if lanes * n >= held), most)
     threads = min(MOST_THREADS[block], -(-rows * lanes // 32) * 32)
     blocks = -(-rows * lanes // threads)
     slab = features * COLUMNS * 4
@@ -100,21 +98,7 @@ def row_geometry(
     tiles = tiles_of(batch)
     wanted = max(1, min(tiles, processor.multiprocessors * resident // blocks))
     each = -(-tiles // wanted)
-    return RowGeometry(lanes, entries, passes, threads, blocks, -(-tiles // each), each, shared, block)
-
-
-def room_in_row(longest: int, block: int) -> int:
-    """Connections that a row may have where launches are those for a longest one of so many."""
-    lanes, entries, passes = _shares(longest, block)
-    return lanes * entries * passes
-
-
-def _shares(longest: int, block: int) -> tuple[int, int, int]:
-    """Lanes of a row, connections each of them holds, and how often."""
-    most = ENTRIES[block][-1]
-    lanes = next((n for n in LANES if n * most >= longest), LANES[-1])
-    entries = next((n for n in ENTRIES[block] if lanes * n >= longest), most)
-    return lanes, entries, max(1, -(-longest // (lanes * entries)))
+    return RowGeometry(lanes, entries, threads, blocks, -(-tiles // each), each, shared, block)
 
 
 @dataclass(frozen=True)

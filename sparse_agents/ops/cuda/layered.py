@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.ops.activation import ACTIVATIONS, Activation
-from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, room_in_row, row_geometry, tiles_of
+from sparse_agents.ops.cuda.geometry import COLUMNS, RowGeometry, row_geometry, tiles_of
 from sparse_agents.ops.cuda.kernel import Kernel
 from sparse_agents.ops.cuda.network import CudaNetwork, Tiles, pointer
 from sparse_agents.ops.cuda.rows import Rows
@@ -31,9 +31,6 @@ class LayeredNetwork(CudaNetwork):
     """A few launches for each layer."""
 
     blocks = True
-
-    def longest_row(self, rows: Rows) -> int:
-        return room_in_row(rows.longest, rows.block)
 
     def forward(
         self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],
@@ -102,14 +99,15 @@ class LayeredNetwork(CudaNetwork):
             self.launcher.launch(ADD_PARTS, blocks, (SUMMING, 1, 1), 0, arguments)
 
     def _geometry(self, rows: Rows, batch: int) -> RowGeometry:
-        return row_geometry(rows.count, rows.longest, rows.features, batch, self.launcher.processor, rows.block)
+        return row_geometry(rows.count, rows.held, rows.features, batch, self.launcher.processor, rows.block)
 
     def _rows(
         self, name: str, rows: Rows, geometry: RowGeometry, batch: int, weight: Tensor, *more: Any
     ) -> None:  # fmt: skip
         """One of the kernels of layer.cu."""
-        sizes = (rows.count, rows.features, tiles_of(batch), geometry.tiles_each, geometry.passes)
-        arguments = (*map(ctypes.c_int, sizes), *map(pointer, (rows.row_ptr, rows.feature, rows.slot, weight)), *more)
+        sizes = (rows.count, rows.features, tiles_of(batch), geometry.tiles_each)
+        tensors = (rows.order, rows.row_ptr, rows.feature, rows.slot, weight)
+        arguments = (*map(ctypes.c_int, sizes), *map(pointer, tensors), *more)
         kernel = Kernel("layer.cu", name, geometry.defines)
         grid = (geometry.blocks, geometry.splits, 1)
         self.launcher.launch(kernel, grid, (geometry.threads, 1, 1), geometry.shared_bytes, arguments)

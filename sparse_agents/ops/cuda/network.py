@@ -67,15 +67,10 @@ class CudaNetwork(ABC):
             Whether they fit there. Where they do not, kernels find nothing of use any more.
         """
         for found, new in zip(zip(self.by_output, self.by_input, strict=True), edges, strict=True):
-            rows = zip(found, Rows.of(new, self.blocks), strict=True)
-            if not all(mine.take(others, self.longest_row(mine)) for mine, others in rows):
+            if not all(mine.take(others) for mine, others in zip(found, Rows.of(new, self.blocks), strict=True)):
                 return False
         self.edges = tuple(edges)
         return True
-
-    @abstractmethod
-    def longest_row(self, rows: Rows) -> int:
-        """The most connections of a row that launches for these rows go through."""
 
     def workspace_size(self, batch: int) -> int:
         """Numbers that the activations, or the gradients, of a batch take."""

@@ -13,7 +13,9 @@ from sparse_agents.ops.cuda.balance import balance
 from sparse_agents.ops.cuda.geometry import BLOCKS
 from sparse_agents.topology import Edges
 
-_ARRAYS = ("row_ptr", "feature", "slot")
+FEW = 16
+"""Connections of a row, which are no outlier's whatever others have."""
+_ARRAYS = ("order", "row_ptr", "feature", "slot")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Rows:
     Attributes:
         count: of rows, or groups.
         features: that connections can lead to.
-        longest: connections of the row that has most.
+        held: connections that launches are for a row to have: those of the longest one, unless it is an outlier.
+        order: ``[count]`` int32, rows by the number of their connections, most first.
         row_ptr: ``[count + 1]`` int32.
         feature: ``[connections]`` int32.
         slot: ``[connections · block]`` int32, where the weight of each lies, row by row.
@@ -35,7 +38,8 @@ class Rows:
 
     count: int
     features: int
-    longest: int
+    held: int
+    order: Tensor
     row_ptr: Tensor
     feature: Tensor
     slot: Tensor
@@ -64,10 +68,10 @@ class Rows:
         """Elsewhere."""
         return replace(self, **{name: getattr(self, name).clone() for name in _ARRAYS})
 
-    def take(self, others: Rows, longest: int) -> bool:
-        """Put the connections of others where these are, if there are as many, and no row has more than ``longest``."""
+    def take(self, others: Rows) -> bool:
+        """Put the connections of others where these are, if there are as many."""
         kinds = [(rows.count, rows.features, rows.block, len(rows.feature)) for rows in (self, others)]
-        fit = kinds[0] == kinds[1] and others.longest <= longest
+        fit = kinds[0] == kinds[1]
         if fit:
             for name in _ARRAYS:
                 getattr(self, name).copy_(getattr(others, name))
@@ -80,9 +84,12 @@ class Rows:
         if block > 1:
             row_ptr, feature, slot = _grouped(block, row_ptr, feature, slot)
         order = balance(row_ptr, feature)
-        longest = int(row_ptr.diff().max())
-        slots = slot[order].reshape(-1)
-        return cls(count // block, features, longest, row_ptr.contiguous(), feature[order], slots, block)
+        lengths, count = row_ptr.diff(), count // block
+        held = min(int(lengths.max()), max(FEW, 2 * len(feature) // count))
+        by_length = lengths.argsort(descending=True, stable=True).to(torch.int32)
+        return cls(
+            count, features, held, by_length, row_ptr.contiguous(), feature[order], slot[order].reshape(-1), block
+        )
 
 
 FindRows = Callable[[Edges, bool], tuple[Rows, Rows]]

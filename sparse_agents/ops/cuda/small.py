@@ -8,16 +8,12 @@ from torch import Tensor
 
 from sparse_agents.ops.cuda.chains import Chains, Flow
 from sparse_agents.ops.cuda.network import CudaNetwork, Tiles
-from sparse_agents.ops.cuda.rows import Rows
 
 
 class SmallNetwork(CudaNetwork):
     """One launch forward; one backward, and one for what blocks add up."""
 
     blocks = False
-
-    def longest_row(self, rows: Rows) -> int:
-        return rows.features
 
     def forward(
         self, x: Tensor, batch: int, weights: Sequence[Tensor], biases: Sequence[Tensor | None],

@@ -23,17 +23,15 @@ H200 = Processor(132, 232448)
 
 
 @pytest.mark.parametrize(
-    ("rows", "longest", "features", "batch", "block"),
+    ("rows", "held", "features", "batch", "block"),
     [*itertools.product((1, 17, 4096), (0, 1, 63, 480, 4096), (3, 4096, 60_000), (1, 1024), (1, 4, 8))],
 )
-def test_every_connection_and_sample_has_its_place(
-    rows: int, longest: int, features: int, batch: int, block: int
-) -> None:
-    g = row_geometry(rows, longest, features, batch, H200, block)
+def test_every_connection_and_sample_has_its_place(rows: int, held: int, features: int, batch: int, block: int) -> None:
+    g = row_geometry(rows, held, features, batch, H200, block)
     assert dict(g.defines)["SA_BLOCK"] == block
     assert g.lanes in LANES
     assert g.entries in ENTRIES[block]
-    assert g.lanes * g.entries * g.passes >= longest
+    assert g.lanes * g.entries >= min(held, LANES[-1] * ENTRIES[block][-1])
     assert g.blocks * g.threads >= rows * g.lanes
     assert g.threads <= MOST_THREADS[block]
     assert g.threads % 32 == 0
@@ -45,7 +43,7 @@ def test_every_connection_and_sample_has_its_place(
 def test_large_layers_by_hand() -> None:
     """4096 x 4096 at 95%: rows of 205 connections, the longest about 260; a tile of 4096 features takes 128 KB."""
     g = row_geometry(4096, 260, 4096, 1024, H200)
-    assert (g.lanes, g.entries, g.passes) == (16, 24, 1)
+    assert (g.lanes, g.entries) == (16, 24)
     assert (g.threads, g.blocks, g.splits, g.tiles_each) == (512, 128, 1, 128)
     assert g.shared_bytes == 131072
 

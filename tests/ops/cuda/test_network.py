@@ -9,7 +9,7 @@ import torch
 from emulation import EmulatedLauncher
 from torch import Tensor
 
-from sparse_agents.ops.cuda import CudaNetwork, Processor
+from sparse_agents.ops.cuda import CudaNetwork, OwnRows, Processor
 from sparse_agents.ops.cuda.layered import LayeredNetwork
 from sparse_agents.ops.cuda.small import SmallNetwork
 from sparse_agents.topology import Edges
@@ -116,3 +116,27 @@ def check(edges: list[Edges], seed: int, kind: str, batch: int, activations: lis
     for b, of in zip(grad_biases, exact_biases, strict=True):
         if b is not None and of is not None:
             torch.testing.assert_close(b.double(), of.grad, **close)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_connections_in_the_places_of_these(kind: str) -> None:
+    """As many, of which one row may have all; the memory that kernels go through is what it was."""
+    network_class, processor = KINDS[kind]
+    launcher = EmulatedLauncher(processor)
+    diagonal = torch.eye(70, dtype=torch.bool)
+    network = network_class([Edges.from_mask(diagonal)], ["identity"], launcher, OwnRows())
+    places = [rows.feature.data_ptr() for rows in (*network.by_output, *network.by_input)]
+    gathered, fewer = torch.zeros_like(diagonal), diagonal.clone()
+    gathered[3], fewer[0, 0] = True, False
+    x, grad, weight = torch.randn(9, 70), torch.randn(9, 70), torch.randn(70)
+    for mask in (gathered, gathered.t(), diagonal.roll(1, 0)):
+        edges = Edges.from_mask(mask)
+        assert network.connect([edges])
+        workspace, grad_x, grad_weight = network.workspace(9), torch.empty_like(x), torch.empty(70)
+        y = network.forward(x, 9, [weight], [None], workspace)
+        network.backward(9, workspace, [weight], grad, grad_x, [grad_weight], [None])
+        torch.testing.assert_close(y, x @ edges.dense(weight).t(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(grad_x, grad @ edges.dense(weight), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(grad_weight, (grad.t() @ x)[mask], rtol=1e-5, atol=1e-5)
+    assert places == [rows.feature.data_ptr() for rows in (*network.by_output, *network.by_input)]
+    assert not network.connect([Edges.from_mask(fewer)])

@@ -16,7 +16,7 @@ def test_by_output(size: int, found: int) -> None:
     """Slots of a block's rows, one behind the other: 16 rows of two connections each."""
     edges = Edges.from_mask(MASK.repeat_interleave(size, 0))
     rows, _ = Rows.of(edges)
-    assert (rows.block, rows.count, rows.longest) == (found, 2 * size // found, 2)
+    assert (rows.block, rows.count, rows.held) == (found, 2 * size // found, 2)
     _assert_same_connections(rows, edges)
     if size == 4:
         assert rows.row_ptr.tolist() == [0, 2, 4]
@@ -57,3 +57,12 @@ def _assert_same_connections(rows: Rows, edges: Edges, transposed: bool = False)
                 found[slot] = pair[::-1] if transposed else pair
     expected = list(zip(edges.row.tolist(), edges.col.tolist(), strict=True))
     assert [found[slot] for slot in range(edges.nnz)] == expected
+
+
+def test_rows_that_have_most_come_first_and_outliers_are_not_what_launches_are_for() -> None:
+    lengths = [3, 5, 3, 200, 0]
+    rows, _ = Rows.of(Edges.from_mask(torch.arange(300) < torch.tensor(lengths).unsqueeze(1)))
+    assert rows.order.tolist() == [3, 1, 0, 2, 4]
+    assert rows.held == 2 * sum(lengths) // len(lengths)
+    rows, _ = Rows.of(Edges.from_mask(torch.arange(300) < torch.tensor([90, 100, 110]).unsqueeze(1)))
+    assert rows.held == 110
