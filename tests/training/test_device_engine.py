@@ -21,6 +21,7 @@ from twins import REWIRING, agents, assert_native, difference, seed, train_both
 from sparse_agents import DSSAC, DSTD3
 from sparse_agents.nn import sparse_layers
 from sparse_agents.ops.cuda import Processor, launcher_for
+from sparse_agents.training import resident
 from sparse_agents.training.device_engine import DeviceEngine
 from sparse_agents.training.natively import Compiled, TrainsNatively
 from sparse_agents.training.replay import ARRAYS, Gathered, Minibatch, is_plain, minibatch_of
@@ -209,6 +210,22 @@ def test_a_graph_does_what_its_launches_do(kind: Any, monkeypatch: pytest.Monkey
         for _ in range(60):
             model.train(1, 32)
         assert_native(model)
+        results.append(model)
+    assert difference(*results) == 0
+
+
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=NEEDS_GPU)])
+def test_a_buffer_that_stays_on_the_host_makes_no_difference(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But in time."""
+    results = []
+    for part in (resident.SHARE_OF_MEMORY, share):
+        monkeypatch.setattr(resident, "SHARE_OF_MEMORY", part)
+        model, _ = agents(policy={"topology_kwargs": REWIRING}, device="cuda")
+        seed(3)
+        for _ in range(20):
+            model.train(1, 32)
+        tables = model._buffers.of(model.replay_buffer, model.device).tables
+        assert {type(table) for table in tables.values()} == {resident.Copied if part else resident.Pinned}
         results.append(model)
     assert difference(*results) == 0
 
