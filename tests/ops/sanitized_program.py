@@ -90,27 +90,29 @@ class Run:
         self.same(out, source.array)
 
     def optimizers(self, sizes: list[int]) -> None:
-        value, grad, first, second = ([self.memory(n) for n in sizes] for _ in range(4))
+        value, grad, first, second, target = ([self.memory(n) for n in sizes] for _ in range(5))
         for block in second:
             np.abs(block.array, out=block.array)
         steps = [Memory(np.full(1, 4, np.float32)) for _ in sizes]
-        before = [[b.array.astype(np.float64) for b in blocks] for blocks in (value, grad, first, second)]
         tables = [self.table(*blocks) for blocks in (value, grad, first, second, steps)]
-        size = Memory(np.array(sizes, np.int64))
-        self.call(8, "ildddddpppppp", 0, len(sizes), 0.1, 0.9, 0.99, 1e-8, 0.01, size, *tables)
+        targets, size = self.table(*target), Memory(np.array(sizes, np.int64))
+        for step, averaged in ((5, targets), (6, None)):
+            before = [[b.array.astype(np.float64) for b in blocks] for blocks in (value, grad, first, second, target)]
+            settings = (0, len(sizes), 0.1, 0.9, 0.99, 1e-8, 0.01, 0.25)
+            self.call(8, "ilddddddppppppp", *settings, size, *tables, averaged)
+            for i in range(len(sizes)):
+                p, g, m, v, old = (blocks[i] for blocks in before)
+                g = g + 0.01 * p
+                m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+                p = p - 0.1 / (1 - 0.9**step) * m / (np.sqrt(v) / np.sqrt(1 - 0.99**step) + 1e-8)
+                self.same(value[i], p)
+                self.same(first[i], m)
+                self.same(second[i], v)
+                self.same(target[i], old if averaged is None else 0.75 * old + 0.25 * p)
+        online, old = ([block.array.astype(np.float64) for block in blocks] for blocks in (value, target))
+        self.call(9, "ldppp", len(sizes), 0.25, size, tables[0], targets)
         for i in range(len(sizes)):
-            p, g, m, v = (blocks[i] for blocks in before)
-            g = g + 0.01 * p
-            m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
-            step = 0.1 / (1 - 0.9**5) * m / (np.sqrt(v) / np.sqrt(1 - 0.99**5) + 1e-8)
-            self.same(value[i], p - step)
-            self.same(first[i], m)
-            self.same(second[i], v)
-        online = [block.array.astype(np.float64) for block in value]
-        target = [block.array.astype(np.float64) for block in grad]
-        self.call(9, "ldppp", len(sizes), 0.25, size, tables[0], tables[1])
-        for i in range(len(sizes)):
-            self.same(grad[i], 0.75 * target[i] + 0.25 * online[i])
+            self.same(target[i], 0.75 * old[i] + 0.25 * online[i])
 
     def temporal_differences(self, rows: int) -> None:
         q = [self.memory(rows) for _ in range(CRITICS)]
