@@ -1,7 +1,7 @@
 // One sparse layer, forward and backward, for layers of any size. The connections stay in registers while the samples pass
 // by: a group of SA_LANES lanes holds a row, SA_ENTRIES connections in each lane, and goes through the tiles of the
-// batch. What connections multiply lies in shared memory where a tile of it fits (SA_SLAB), else it is read from where it
-// is. No atomics: results are the same bits every time.
+// batch. What connections multiply passes through shared memory, SA_STAGES parts of SA_PART features at a time, or is read from
+// where it is (SA_STAGES = 0). No atomics: results are the same bits every time.
 //
 // Rows are taken by the number of their connections, most first, so that those which go together have as many; where
 // these are more than kPass, their block takes the batch in several passes.
@@ -9,9 +9,10 @@
 // SA_BLOCK rows that are neighbours and lead to the same features go together: what is loaded of a feature serves all of them.
 // Their connections are counted once, and have SA_BLOCK slots each.
 //
-// Compiled for each SA_LANES, SA_ENTRIES, SA_BLOCK, SA_SLAB and SA_THREADS that is used.
+// Compiled for each SA_LANES, SA_ENTRIES, SA_BLOCK, SA_STAGES, SA_PART and SA_THREADS that is used.
 #include "sparse_agents/cuda/activation.h"
 #include "sparse_agents/cuda/columns.h"
+#include "sparse_agents/cuda/parts.h"
 #include "sparse_agents/cuda/reduce.h"
 #include "sparse_agents/cuda/tiles.h"
 
@@ -25,11 +26,11 @@ constexpr int kLanes = SA_LANES;
 constexpr int kEntries = SA_ENTRIES;
 constexpr int kBlock = SA_BLOCK;
 constexpr int kPass = kLanes * kEntries;
+using Source = Parts<SA_STAGES, SA_PART>;
 
-// Connections of rows that go together, as many as a lane holds: `count` of them, their weights, row by row, and the features
-// that they multiply.
+// Connections of rows that go together, as many as a lane holds: their weights, row by row, and the features that they
+// multiply; -1 where there is none.
 struct Held {
-  int count;
   float weight[kBlock][kEntries];
   int feature[kEntries];
 };
@@ -37,27 +38,15 @@ struct Held {
 __device__ __forceinline__ Held hold(
     int begin, int end, int lane, const int* features, const int* slots, const float* weights) {
   Held held;
-  held.count = 0;
 #pragma unroll
   for (int step = 0; step < kEntries; ++step) {
     const int entry = begin + step * kLanes + lane;
     const bool there = entry < end;
-    held.feature[step] = there ? features[entry] : 0;
+    held.feature[step] = there ? features[entry] : -1;
 #pragma unroll
     for (int r = 0; r < kBlock; ++r) held.weight[r][step] = there ? weights[slots[entry * kBlock + r]] : 0.0f;
-    if (there) held.count = step + 1;
   }
   return held;
-}
-
-// A tile of all features, for the whole block.
-__device__ __forceinline__ const float4* fetch(const float* tile, int features) {
-  const float4* from = reinterpret_cast<const float4*>(tile);
-  if (!SA_SLAB) return from;
-  __syncthreads();  // the tile before has been read
-  for (int i = threadIdx.x; i < features * (kColumns / 4); i += blockDim.x) slab[i] = from[i];
-  __syncthreads();
-  return slab;
 }
 
 // This thread's row, or group of rows, its place in it, and the passes that its block takes. `row` is no row where there
@@ -88,14 +77,16 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_forward(
   for (int pass = 0; pass < place.passes; ++pass) {
     const int begin = place.begin + pass * kPass;
     const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
+    Source source(x + static_cast<long long>(first) * features * kColumns, last - first, features, slab);
     for (int tile = first; tile < last; ++tile) {
-      const float4* source = fetch(x + static_cast<long long>(tile) * features * kColumns, features);
       float sums[kBlock][kColumns] = {};
+      for (int i = 0; i < source.each; ++i) {
+        const Part part = source.next(i);
 #pragma unroll
-      for (int step = 0; step < kEntries; ++step) {
-        if (step < held.count) {
+        for (int step = 0; step < kEntries; ++step) {
+          if (!part.has(held.feature[step])) continue;
           float columns[kColumns];
-          load(source + held.feature[step] * (kColumns / 4), place.half, columns);
+          load(part.of(held.feature[step]), place.half, columns);
 #pragma unroll
           for (int r = 0; r < kBlock; ++r) {
 #pragma unroll
@@ -130,13 +121,12 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
     float* grad_weights) {
   const Place place(rows, order, row_ptr);
   const int first = blockIdx.y * tiles_each, last = min(first + tiles_each, tiles);
-  float* parts = grad_weights + static_cast<long long>(blockIdx.y) * connections;
   for (int pass = 0; pass < place.passes; ++pass) {
     const int begin = place.begin + pass * kPass;
     const Held held = hold(begin, place.end, place.lane, feature_of, slot_of, weights);
     float dots[kBlock][kEntries] = {};
+    Source source(grad + static_cast<long long>(first) * features * kColumns, last - first, features, slab);
     for (int tile = first; tile < last; ++tile) {
-      const float4* source = fetch(grad + static_cast<long long>(tile) * features * kColumns, features);
       float sums[kBlock][kColumns] = {}, input[kBlock][kColumns] = {};
       const long long mine = (static_cast<long long>(tile) * rows + place.row) * kBlock * kColumns;
       if (place.row < rows) {
@@ -145,11 +135,13 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
           load(reinterpret_cast<const float4*>(x + mine + r * kColumns), place.half, input[r]);
         }
       }
+      for (int i = 0; i < source.each; ++i) {
+        const Part part = source.next(i);
 #pragma unroll
-      for (int step = 0; step < kEntries; ++step) {
-        if (step < held.count) {
+        for (int step = 0; step < kEntries; ++step) {
+          if (!part.has(held.feature[step])) continue;
           float columns[kColumns];
-          load(source + held.feature[step] * (kColumns / 4), place.half, columns);
+          load(part.of(held.feature[step]), place.half, columns);
 #pragma unroll
           for (int r = 0; r < kBlock; ++r) {
 #pragma unroll
@@ -171,9 +163,10 @@ extern "C" __global__ void __launch_bounds__(SA_THREADS) sparse_backward(
         for (int i = 0; i < Share<kLanes>::held; ++i) out[i] = pass > 0 ? out[i] + sums[r][i] : sums[r][i];
       }
     }
+    float* parts = grad_weights + static_cast<long long>(blockIdx.y) * connections;
 #pragma unroll
     for (int step = 0; step < kEntries; ++step) {
-      if (step >= held.count) continue;
+      if (held.feature[step] < 0) continue;
 #pragma unroll
       for (int r = 0; r < kBlock; ++r) {
         parts[slot_of[(begin + step * kLanes + place.lane) * kBlock + r]] = dots[r][step];

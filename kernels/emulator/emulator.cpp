@@ -4,6 +4,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include <deque>
 #include <random>
 #include <string>
 #include <utility>
@@ -19,12 +20,18 @@ constexpr int kWarp = 32;
 
 enum class State { runs, at_barrier, at_shuffle, done };
 
+struct Copy {
+  float4* to;
+  const float4* from;
+};
+
 struct Fiber {
   ucontext_t context;
   std::vector<char> stack;
   uint3 index;
   State state;
   float shared;
+  std::deque<std::vector<Copy>> copies;  // groups on their way; the last one is open
 };
 
 std::vector<Fiber> fibers;
@@ -33,9 +40,13 @@ Fiber* current;
 Invoke kernel;
 void** given;
 std::string problem;
+std::mt19937 chance;
 
 void enter() {
   kernel(given);
+  for (const std::vector<Copy>& group : current->copies) {
+    if (!group.empty()) problem = "a thread ends while copies of its own are on their way";
+  }
   current->state = State::done;
 }
 
@@ -70,12 +81,12 @@ bool release(const std::vector<Warp>& warps) {
 }
 
 // The threads of a warp that can run, in an order drawn at random, each until it waits for others.
-bool run_warp(const Warp& warp, std::mt19937& random) {
+bool run_warp(const Warp& warp) {
   std::vector<Fiber*> order;
   for (size_t i = warp.begin; i < warp.end; ++i) {
     if (fibers[i].state == State::runs) order.push_back(&fibers[i]);
   }
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[chance() % i]);
   for (Fiber* fiber : order) {
     current = fiber;
     threadIdx = fiber->index;
@@ -88,13 +99,14 @@ bool run_warp(const Warp& warp, std::mt19937& random) {
 }
 
 // One warp mostly runs as far ahead of the others as barriers let it, for what lacks a barrier to show.
-void run_block(std::mt19937& random) {
+void run_block() {
   for (Fiber& fiber : fibers) {
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.data();
     fiber.context.uc_stack.ss_size = fiber.stack.size();
     fiber.context.uc_link = &scheduler;
     fiber.state = State::runs;
+    fiber.copies.assign(1, {});
     makecontext(&fiber.context, enter, 0);
   }
   std::vector<Warp> warps;
@@ -104,9 +116,9 @@ void run_block(std::mt19937& random) {
   while (!all_in(0, fibers.size(), State::done)) {
     bool ran = false;
     std::vector<Warp> order = warps;
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[chance() % i]);
     for (const Warp& warp : order) {
-      while (random() % 16 != 0 && run_warp(warp, random)) ran = true;
+      while (chance() % 16 != 0 && run_warp(warp)) ran = true;
     }
     if (ran || release(warps)) continue;
     bool runnable = false;
@@ -139,6 +151,28 @@ float __shfl_xor_sync(unsigned mask, float value, int distance) {
   return taken;
 }
 
+namespace sparse_agents {
+
+// Half of them at once, before anything else, and half as late as may be.
+void copy_async(float4* to, const float4* from) {
+  if (chance() % 2 == 0) {
+    *to = *from;
+  } else {
+    current->copies.back().push_back({to, from});
+  }
+}
+
+void close_copies() { current->copies.emplace_back(); }
+
+void await_copies(int pending) {
+  while (current->copies.size() > static_cast<size_t>(pending) + 1) {
+    for (const Copy& copy : current->copies.front()) *copy.to = *copy.from;
+    current->copies.pop_front();
+  }
+}
+
+}  // namespace sparse_agents
+
 extern "C" const char* emulate(
     const char* name, const unsigned* grid, const unsigned* block, size_t shared, void** arguments, int count,
     unsigned seed) {
@@ -149,7 +183,7 @@ extern "C" const char* emulate(
   if (shared > kSharedBytes) problem = "more shared memory than a block may have";
   const size_t threads = static_cast<size_t>(block[0]) * block[1] * block[2];
   if (threads == 0 || threads > 1024) problem = "a block has 1 to 1024 threads";
-  std::mt19937 random(seed);
+  chance.seed(seed);
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
   fibers.resize(threads);
@@ -165,7 +199,7 @@ extern "C" const char* emulate(
         if (!problem.empty()) return problem.c_str();
         blockIdx = {x, y, z};
         for (float4& value : slab) value = {nothing, nothing, nothing, nothing};
-        run_block(random);
+        run_block();
         // What was not asked for must not have been written.
         const char* bytes = reinterpret_cast<const char*>(slab);
         float word;

@@ -25,6 +25,20 @@ extern uint3 threadIdx, blockIdx, blockDim, gridDim;
 void __syncthreads();
 float __shfl_xor_sync(unsigned mask, float value, int distance);
 
+// A thread's copies happen at any time between copy_async() and the end of the await_copies() that waits for their group.
+namespace sparse_agents {
+
+void copy_async(float4* to, const float4* from);
+void close_copies();
+void await_copies(int pending);
+
+template <int kPending>
+void await_copies() {
+  await_copies(kPending);
+}
+
+}  // namespace sparse_agents
+
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
 

@@ -17,6 +17,10 @@ ENTRIES = {1: (1, 2, 4, 8, 16, 24, 32), 4: (1, 2, 4), 8: (1, 2, 4)}
 the fewer lanes a row takes, and the fewer blocks fetch the same tiles."""
 MOST_THREADS = {1: THREADS, 4: THREADS, 8: THREADS // 2}
 """Of a block, by the rows that go together: eight take up to 255 registers."""
+STAGES = 3
+"""Parts of tiles that have room in shared memory: one is read, and those after it arrive."""
+MOST_OF_A_PART = 2048
+"""Features of a part, at most: with three of them in 192 KB, a tile of 4096 takes two."""
 MOST_LAYERS = 8
 """``kMostLayers`` of kernels/include/sparse_agents/cuda/chain.h."""
 SCRATCH = 2 * THREADS
@@ -51,7 +55,9 @@ class RowGeometry:
         blocks: for all rows.
         splits: of the batch, each with blocks of its own.
         tiles_each: of a split.
-        shared_bytes: of a block; 0: activations are read from where they are.
+        stages: parts of tiles that have room in shared memory; 0: activations are read from where they are.
+        part: features of one, at most.
+        shared_bytes: of a block.
         block: rows that go together.
     """
 
@@ -61,6 +67,8 @@ class RowGeometry:
     blocks: int
     splits: int
     tiles_each: int
+    stages: int
+    part: int
     shared_bytes: int
     block: int
 
@@ -71,7 +79,8 @@ class RowGeometry:
             ("SA_LANES", self.lanes),
             ("SA_ENTRIES", self.entries),
             ("SA_BLOCK", self.block),
-            ("SA_SLAB", int(self.shared_bytes > 0)),
+            ("SA_STAGES", self.stages),
+            ("SA_PART", self.part),
             ("SA_THREADS", self.threads),
         )
 
@@ -85,20 +94,28 @@ def row_geometry(rows: int, held: int, features: int, batch: int, processor: Pro
     passes; of rows that go together ``block`` count as one.
 
     As few lanes as hold such a row, for blocks to have many rows and each tile to be fetched by few of them; the
-    batch is split where that leaves multiprocessors idle.
+    batch is split where that leaves multiprocessors idle. Tiles pass through shared memory where a block has more
+    connections than they have features.
     """
     most = ENTRIES[block][-1]
     lanes = next((n for n in LANES if n * most >= held), LANES[-1])
     entries = next((n for n in ENTRIES[block] if lanes * n >= held), most)
     threads = min(MOST_THREADS[block], -(-rows * lanes // 32) * 32)
     blocks = -(-rows * lanes // threads)
-    slab = features * COLUMNS * 4
-    shared = slab if slab <= processor.shared_bytes else 0
+    part = part_of_tiles(processor)
+    stages = STAGES if min(rows, threads // lanes) * held > features else 0
+    shared = stages * min(part, features) * COLUMNS * 4
     resident = max(1, min(processor.shared_bytes // max(shared, 1), THREADS // threads))
     tiles = tiles_of(batch)
     wanted = max(1, min(tiles, processor.multiprocessors * resident // blocks))
     each = -(-tiles // wanted)
-    return RowGeometry(lanes, entries, threads, blocks, -(-tiles // each), each, shared, block)
+    return RowGeometry(lanes, entries, threads, blocks, -(-tiles // each), each, stages, part, shared, block)
+
+
+def part_of_tiles(processor: Processor) -> int:
+    """Features, a power of two, of which as many parts fit into shared memory as there are stages."""
+    fitting = processor.shared_bytes // (STAGES * COLUMNS * 4)
+    return min(MOST_OF_A_PART, 1 << fitting.bit_length() - 1)
 
 
 @dataclass(frozen=True)

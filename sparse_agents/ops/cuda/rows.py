@@ -83,7 +83,7 @@ class Rows:
         slot = slot.view(-1, 1)
         if block > 1:
             row_ptr, feature, slot = _grouped(block, row_ptr, feature, slot)
-        order = balance(row_ptr, feature)
+        order = balance(row_ptr, feature, features)
         lengths, count = row_ptr.diff(), count // block
         held = min(int(lengths.max()), max(FEW, 2 * len(feature) // count))
         by_length = lengths.argsort(descending=True, stable=True).to(torch.int32)

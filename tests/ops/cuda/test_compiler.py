@@ -15,8 +15,9 @@ KERNELS = Path(__file__).parents[3] / "kernels"
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 
 
-def layer(lanes: int, entries: int, slab: int, threads: int = 512, block: int = 1) -> Kernel:
-    values = {"LANES": lanes, "ENTRIES": entries, "BLOCK": block, "SLAB": slab, "THREADS": threads}
+def layer(lanes: int, entries: int, stages: int, threads: int = 512, block: int = 1) -> Kernel:
+    values = {"LANES": lanes, "ENTRIES": entries, "BLOCK": block}
+    values |= {"STAGES": stages, "PART": 2048, "THREADS": threads}
     defines = tuple((f"SA_{name}", value) for name, value in values.items())
     return Kernel("layer.cu", "sparse_forward", defines)
 
@@ -34,11 +35,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ADD_PARTS,
         ASCEND,
         Kernel("program.cu", "adam"),
-        layer(4, 1, 1, 32),
+        layer(4, 1, 3, 32),
         layer(16, 8, 0),
-        layer(32, 32, 1),
-        layer(32, 4, 1, 512, 4),
-        layer(32, 4, 1, 256, 8),
+        layer(32, 32, 3),
+        layer(32, 4, 3, 512, 4),
+        layer(32, 4, 3, 256, 8),
     ],
     ids=["boundary", "chain", "program", "4", "16", "32", "blocks of 4", "blocks of 8"],
 )

@@ -12,9 +12,11 @@ from sparse_agents.ops.cuda.geometry import (
     ENTRIES,
     LANES,
     MOST_THREADS,
+    STAGES,
     THREADS,
     chain_geometry,
     fits_a_block,
+    part_of_tiles,
     shared_room,
     tiles_of,
 )
@@ -36,16 +38,16 @@ def test_every_connection_and_sample_has_its_place(rows: int, held: int, feature
     assert g.threads <= MOST_THREADS[block]
     assert g.threads % 32 == 0
     assert (g.splits - 1) * g.tiles_each < tiles_of(batch) <= g.splits * g.tiles_each
-    assert g.shared_bytes in (0, features * COLUMNS * 4)
+    assert g.shared_bytes == g.stages * min(g.part, features) * COLUMNS * 4
     assert g.shared_bytes <= H200.shared_bytes
 
 
 def test_large_layers_by_hand() -> None:
-    """4096 x 4096 at 95%: rows of 205 connections, the longest about 260; a tile of 4096 features takes 128 KB."""
+    """4096 x 4096 at 95%: rows of 205 connections, the longest about 260; 2048 features of a tile take 64 KB."""
     g = row_geometry(4096, 260, 4096, 1024, H200)
     assert (g.lanes, g.entries) == (16, 24)
     assert (g.threads, g.blocks, g.splits, g.tiles_each) == (512, 128, 1, 128)
-    assert g.shared_bytes == 131072
+    assert (g.stages, g.part, g.shared_bytes) == (3, 2048, 196608)
 
 
 def test_a_small_layer_splits_the_batch_over_idle_multiprocessors() -> None:
@@ -54,10 +56,20 @@ def test_a_small_layer_splits_the_batch_over_idle_multiprocessors() -> None:
     assert (g.splits, g.tiles_each) == (32, 1)
 
 
-def test_what_does_not_fit_into_shared_memory_is_read_from_where_it_is() -> None:
-    assert row_geometry(10, 10, 232448 // 32, 8, H200).shared_bytes == 232448
-    assert row_geometry(10, 10, 232448 // 32 + 1, 8, H200).shared_bytes == 0
-    assert dict(row_geometry(10, 10, 9999, 8, H200).defines)["SA_SLAB"] == 0
+def test_what_is_hardly_read_twice_is_read_from_where_it_is() -> None:
+    """128 rows of 32 connections to 4096 features go together, 4 lanes for each."""
+    assert row_geometry(4096, 33, 4096, 8, H200).stages == STAGES
+    g = row_geometry(4096, 32, 4096, 8, H200)
+    assert (g.stages, g.shared_bytes) == (0, 0)
+    assert dict(g.defines)["SA_STAGES"] == 0
+    assert row_geometry(1, 256, 256, 256, H200).stages == 0
+
+
+@pytest.mark.parametrize(
+    ("kilobytes", "part"), [(227, 2048), (192, 2048), (191, 1024), (163, 1024), (99, 1024), (95, 512), (4, 32)]
+)
+def test_parts_of_tiles(kilobytes: int, part: int) -> None:
+    assert part_of_tiles(Processor(1, 1024 * kilobytes)) == part
 
 
 def test_networks_of_agents_fit_a_block() -> None:

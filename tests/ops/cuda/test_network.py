@@ -45,10 +45,11 @@ def dense(
 CASES = {
     "odd sizes": ([5, 7, 3], 0.5, 13),
     "one sample": ([9, 6, 2], 0.4, 1),
-    "wide rows of several passes": ([700, 9], 0.9, 9),
+    "wide rows of several passes": ([1300, 9], 0.9, 9),
     "full": ([33, 20, 4], 1.0, 24),
     "no connection at all": ([4, 6, 3], 0.0, 5),
-    "beyond shared memory": ([160, 40, 31], 0.1, 17),
+    "tiles in parts": ([160, 40, 31], 0.3, 33),
+    "hardly read twice": ([160, 40, 31], 0.02, 17),
     "one unit": ([1, 1], 1.0, 3),
     "many rows": ([20, 300, 2], 0.2, 40),
 }
@@ -80,6 +81,15 @@ def test_blocks_of_connections(block: tuple[int, int], batch: int, kind: str) ->
     generator = torch.Generator().manual_seed(batch)
     widths = (48, 96, 24)
     check([drawn(rows, cols, 0.4, generator, block) for cols, rows in itertools.pairwise(widths)], 0, kind, batch)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_row_of_several_passes_among_short_ones(seed: int) -> None:
+    """Its first pass, too, asks for the last features: 299 is the first one that is 3 modulo 4."""
+    features = torch.arange(300)
+    long = (features % 4 == 0) | (features == 299)
+    short = [features % 60 == row for row in range(60)]
+    check([Edges.from_mask(torch.stack([*short, long]))], seed, "layered", 24)
 
 
 def check(edges: list[Edges], seed: int, kind: str, batch: int, activations: list[str] | None = None) -> None:
