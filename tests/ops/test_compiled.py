@@ -43,6 +43,7 @@ def gradients(run: Any, module: nn.Module, x: Tensor) -> list[Tensor]:
     return [y, *torch.autograd.grad(y.square().sum(), [x, *module.parameters()])]
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # inductor's own, where it is first used
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("batch", [1, 5, 64])
 def test_values_and_gradients_are_those_of_eager_code(backend: str, batch: int) -> None:
