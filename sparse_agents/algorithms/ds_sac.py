@@ -30,7 +30,7 @@ RECIPES: Mapping[str, Recipe] = {
         timing={"update_interval": 1000, "drop_fraction": 0.1},
     ),
     "robust": Recipe(
-        algorithm={"learning_rate": 1e-3, "learning_starts": 10_000, "batch_size": 256, "ent_coef": "auto"},
+        algorithm={"learning_rate": 3e-4, "learning_starts": 10_000, "batch_size": 256, "ent_coef": "auto"},
         policy={"net_arch": [256, 256]},
     ),
 }
@@ -58,8 +58,7 @@ class DSSAC(TrainsNatively, HasRecipes, SAC):
         target_copy_interval: gradient steps from one copy of the critics to the next; ``tau`` and
             ``target_update_interval`` are what the copies need, and not to be given then.
         recipe: ``"paper"``, as above, or ``"robust"``: SAC's own settings, targets averaged, the entropy coefficient
-            learned, and the sparse policies' defaults, but steps of 1e-3, which suit the larger weights of sparse
-            layers (docs/learning.md).
+            learned, and the sparse policies' defaults (docs/learning.md).
         policy_kwargs: merged over the recipe's. ``sparsity`` scales both λ of the paper by one factor.
         kwargs: everything else SAC takes.
     """

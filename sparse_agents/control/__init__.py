@@ -1,6 +1,7 @@
 """Topology updates driven by optimizer steps."""
 
 from sparse_agents.control.controller import TopologyController
+from sparse_agents.control.learning_rate import LearningRateScale
 from sparse_agents.control.listener import StepListener, owners_of_hooks
 from sparse_agents.control.optimizer_state import is_like, map_moments, prefer_fused, swap_parameters
 from sparse_agents.control.rewiring import carry_out
@@ -14,6 +15,7 @@ from sparse_agents.control.sparsify import (
 )
 
 __all__ = [
+    "LearningRateScale",
     "StepListener",
     "TopologyController",
     "carry_out",

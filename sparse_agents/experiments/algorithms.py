@@ -72,6 +72,7 @@ def trained_return(contender: str, sparsity: float, seed: int, task: str) -> dic
     if chosen.topology is not None:
         options = chosen.topology_kwargs(work.gradient_steps // UPDATES, work.gradient_steps)
         policy_kwargs |= {"sparsity": sparsity, "topology": chosen.topology, "topology_kwargs": options}
+        policy_kwargs["learning_rate_scale"] = 1  # that of the dense contender
     algorithm = getattr(importlib.import_module(work.package), work.algorithm)
     env = make_vec_env(work.env, work.environments, seed=seed)
     policy = "MlpPolicy" if chosen.topology is None else "SparseMlpPolicy"

@@ -31,6 +31,7 @@ def pendulum_return(contender: str, sparsity: float, seed: int, steps: int = 500
     if chosen.topology is not None:
         options = chosen.topology_kwargs(INTERVAL, steps - 500)
         policy_kwargs |= {"sparsity": sparsity, "topology": chosen.topology, "topology_kwargs": options}
+        policy_kwargs["learning_rate_scale"] = 1  # that of the dense contender
         if chosen.topology == "nm":  # three observations and one action make no groups
             options["m"] = 64
             policy_kwargs["exclude"] = ["actor.latent_pi.0", "critic.*.0"]

@@ -41,8 +41,8 @@ from sparse_agents.nn import (
     unrolled,
     use_backend,
 )
-from sparse_agents.policies.decay import set_decay
 from sparse_agents.policies.norms import add_norms
+from sparse_agents.policies.optimizer_options import OPTIMIZER_OPTIONS
 from sparse_agents.policies.options import divide
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
@@ -92,6 +92,9 @@ class SparsePolicyMixin:
             without gain and bias (Ba et al. 2016).
         weight_decay: of networks that lack connections, one value or one by optimizer,
             ``{"actor": 1e-3, "critic": 0}``; by default what the class has, unless ``optimizer_kwargs`` are given.
+        learning_rate_scale: what the algorithm's learning rate is multiplied by for these, a number or ``"auto"``, one
+            over the root of the density (3.2 at 90% sparsity), or one by optimizer; by default as ``weight_decay``.
+            Dey et al. (2024) have a layer's grow by one over its density, for static topologies.
         share_topology: target networks have the online network's connections. False gives them a
             topology of their own, for algorithms that maintain it (``DSTD3(target_topology="capped")``).
         topology_defaults: like the schedule in ``topology_kwargs``, but for algorithms with a recipe: what a rule has
@@ -104,6 +107,8 @@ class SparsePolicyMixin:
     """Why no optimizer step tells of every change of the weights; such a policy keeps its topology."""
     weight_decay: ClassVar[float | Mapping[str, float]] = 0.0
     """Of networks that are sparse, where ``optimizer_kwargs`` is not given; one value or one by optimizer."""
+    learning_rate_scale: ClassVar[float | str | Mapping[str, float | str]] = 1.0
+    """Likewise."""
     _sparse_kwargs: dict[str, Any]
     _dense_kwargs: dict[str, Any]
     _optimizer_by_default: bool = False
@@ -114,7 +119,7 @@ class SparsePolicyMixin:
             super().__init__(*args, **self._dense_kwargs)
         self._sparsify()
         self._optimizer_by_default = self._dense_kwargs.get("optimizer_kwargs") is None
-        self._decay_weights(self.weight_decay if self._optimizer_by_default else None)
+        self._set_optimizers(by_default=self._optimizer_by_default)
 
     def _divide(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Our keyword arguments, and those of the dense policy."""
@@ -155,7 +160,7 @@ class SparsePolicyMixin:
             if policy._dense_kwargs:
                 raise unknown("option", next(iter(policy._dense_kwargs)), policy._sparse_kwargs)
             policy._sparsify()
-            policy._decay_weights(None)
+            policy._set_optimizers(by_default=False)
         except ConfigurationError:
             policy.__class__ = dense  # type: ignore[assignment]
             raise
@@ -187,16 +192,18 @@ class SparsePolicyMixin:
             self._convert()
         check_none_deferred(self)
 
-    def _decay_weights(self, otherwise: float | Mapping[str, float] | None) -> None:
-        """``otherwise``: the decay where none is given; None leaves the optimizers as they are."""
-        given, optimizers = self._sparse_kwargs["weight_decay"], self.optimizers()
-        for name, optimizer in optimizers.items():
-            trained = [part for part in self.parts() if part.optimizer == name]
-            own, default = (by_network(value, "weight_decay", name, optimizers) for value in (given, otherwise))
-            if own is not None:
-                set_decay(trained, optimizer, own)
-            elif default is not None and type(optimizer) is torch.optim.Adam:  # that of others is another
-                set_decay(trained, optimizer, default)
+    def _set_optimizers(self, by_default: bool) -> None:
+        """``by_default``: as the class has it where nothing is said; otherwise optimizers stay as they are."""
+        optimizers = self.optimizers()
+        for option, put in OPTIMIZER_OPTIONS.items():
+            for name, optimizer in optimizers.items():
+                trained = [part for part in self.parts() if part.optimizer == name]
+                values = self._sparse_kwargs[option], getattr(type(self), option)
+                own, default = (by_network(value, option, name, optimizers) for value in values)
+                if own is not None:
+                    put(trained, optimizer, own)
+                elif by_default and type(optimizer) is torch.optim.Adam:  # that of others is another
+                    put(trained, optimizer, default)
 
     def _convert(self) -> None:
         assert isinstance(self, nn.Module)

@@ -26,6 +26,7 @@ def sparse_options(
     backend: str = "auto",
     layer_norm: Sequence[str] = (),
     weight_decay: float | Mapping[str, float] | None = None,
+    learning_rate_scale: float | str | Mapping[str, float | str] | None = None,
     share_topology: bool = True,
     topology_defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def sparse_options(
         "backend": backend,
         "layer_norm": tuple(layer_norm),
         "weight_decay": weight_decay,
+        "learning_rate_scale": learning_rate_scale,
         "share_topology": share_topology,
         "topology_defaults": dict(topology_defaults or {}),
     }

@@ -13,6 +13,7 @@ from sparse_agents.policies.layouts import (
     OffPolicyActorCritic,
     OnPolicyActorCritic,
     RandomSearch,
+    SmallSteps,
     TrustRegion,
     ValueNetwork,
 )
@@ -25,7 +26,7 @@ LAYOUTS: Mapping[str, Mapping[str, SparseClass]] = {
         "DDPG": OffPolicyActorCritic,
         "DQN": ValueNetwork,
         "PPO": OnPolicyActorCritic,
-        "SAC": MaximumEntropy,
+        "SAC": SmallSteps,
         "TD3": OffPolicyActorCritic,
     },
     "sb3_contrib": {
@@ -34,7 +35,7 @@ LAYOUTS: Mapping[str, Mapping[str, SparseClass]] = {
         "MaskablePPO": OnPolicyActorCritic,
         "QRDQN": ValueNetwork,
         "RecurrentPPO": OnPolicyActorCritic,
-        "TQC": MaximumEntropy,
+        "TQC": SmallSteps,
         "TRPO": TrustRegion,
     },
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import prod
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from sparse_agents.control import StepListener, TopologyController, owners_of_hooks
+from sparse_agents.control import LearningRateScale, StepListener, TopologyController, owners_of_hooks
 from sparse_agents.ops.program import Adam, Polyak, Step
 
 
@@ -56,7 +57,8 @@ class OptimizerStep(ABC):
 class NativeAdam(OptimizerStep):
     """Of torch's Adam or AdamW that has taken one already: on its own state, which stays true.
 
-    Topology controllers count the step afterwards; nobody else's hooks are called.
+    Learning rates are scaled as hooks would do, and topology controllers count the step afterwards; nobody else's hooks
+    are called.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class NativeAdam(OptimizerStep):
         ]
         self.steps, averaging = self._adams
         self.averaging = [*averaging, *_averages({p: one for p, one in targets.items() if p not in own})]
-        self._controllers = [one for one in owners_of_hooks(optimizer) if isinstance(one, TopologyController)]
+        listeners = owners_of_hooks(optimizer)
+        self._controllers = [one for one in listeners if isinstance(one, TopologyController)]
+        self._scale = prod(one.factor for one in listeners if isinstance(one, LearningRateScale))
 
     def configure(self) -> None:
         for adams in self._adams:
             for operation, group in zip(adams, self._groups, strict=True):
-                operation.learning_rate = group["lr"]
+                operation.learning_rate = self._scale * group["lr"]
 
     def taken(self) -> None:
         if self._counts:
@@ -135,7 +139,7 @@ def steps_natively(optimizer: torch.optim.Optimizer) -> bool:
     if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
         return False
     listeners = [owner for owner in owners_of_hooks(optimizer) if isinstance(owner, StepListener)]
-    if not all(isinstance(listener, TopologyController) for listener in listeners):
+    if not all(isinstance(listener, TopologyController | LearningRateScale) for listener in listeners):
         return False
     groups = optimizer.param_groups
     if any(group.get(option) for group in groups for option in ("amsgrad", "maximize", "differentiable", "capturable")):

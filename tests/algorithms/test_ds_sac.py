@@ -83,8 +83,7 @@ def test_what_the_copies_need_is_not_to_be_given(option: dict[str, Any]) -> None
 def test_the_robust_recipe_is_sac_with_the_sparse_policys_defaults(tmp_path: Path) -> None:
     robust = build(recipe="robust")
     plain = SAC("SparseMlpPolicy", Still(), buffer_size=1000, seed=0, device="cpu")
-    assert robust.learning_rate == 1e-3
-    for name in ("batch_size", "tau", "gamma", "ent_coef", "gradient_steps", "target_update_interval"):
+    for name in ("learning_rate", "batch_size", "tau", "gamma", "ent_coef", "gradient_steps", "target_update_interval"):
         assert getattr(robust, name) == getattr(plain, name)
     assert {**robust.policy.sparse_options(), "topology_defaults": {}} == plain.policy.sparse_options()
     assert robust.why_not_native() is None

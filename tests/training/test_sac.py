@@ -47,6 +47,7 @@ def test_one_update_at_a_time_in_float32(n_envs: int, ent_coef: Any) -> None:
     "policy",
     [
         {"optimizer_kwargs": {"weight_decay": 0.1}},
+        {"learning_rate_scale": {"actor": 0.5, "critic": "auto"}},
         {"activation_fn": torch.nn.Tanh},
         {"net_arch": {"pi": [8], "qf": [30, 20, 10]}, "n_critics": 3, "dense_output": False},
         {"dense_output": True},
@@ -60,6 +61,7 @@ def test_one_update_at_a_time_in_float32(n_envs: int, ent_coef: Any) -> None:
     ],
     ids=[
         "decay",
+        "scaled learning rate",
         "tanh",
         "three critics of other sizes",
         "dense outputs",

@@ -1,4 +1,4 @@
-"""Weight decay of sparse networks, by default."""
+"""Weight decay and learning rates of sparse networks, by default."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents import densify, sparsify_agent
+from sparse_agents.control import LearningRateScale, owners_of_hooks
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies.layouts import OffPolicyActorCritic
 
@@ -22,6 +23,22 @@ DEFAULT = OffPolicyActorCritic.weight_decay
 def decays(model: BaseAlgorithm) -> dict[str, float]:
     optimizers = model.policy.optimizers()
     return {name: group["weight_decay"] for name, optimizer in optimizers.items() for group in optimizer.param_groups}
+
+
+def scales(model: BaseAlgorithm) -> dict[str, float]:
+    """By how much an optimizer's steps are larger than those of the learning rate that it is given."""
+    found = {}
+    for name, optimizer in model.policy.optimizers().items():
+        factors = [one.factor for one in owners_of_hooks(optimizer) if isinstance(one, LearningRateScale)]
+        assert len(factors) <= 1
+        found[name] = factors[0] if factors else 1.0
+    return found
+
+
+def root(model: BaseAlgorithm, name: str) -> float:
+    """Of one over the density, which differs from what was asked for by less than a connection a layer."""
+    counts = [part.weights() for part in model.policy.parts() if part.optimizer == name]
+    return float((sum(dense for _, dense in counts) / sum(present for present, _ in counts)) ** 0.5)
 
 
 @pytest.mark.parametrize("kind", [TD3, DDPG])
@@ -118,3 +135,61 @@ def test_it_is_that_of_adam() -> None:
     for ours, theirs, before in pairs:
         assert torch.equal(ours, theirs)
         assert not torch.equal(ours, before)
+
+
+@pytest.mark.parametrize("kind", [SAC, TQC])
+@pytest.mark.parametrize(("sparsity", "factor"), [(0.9, 3.162), (0.75, 2.0), (0.5, 1.414)])
+def test_small_steps_grow_with_sparsity(kind: type, sparsity: float, factor: float) -> None:
+    model = build(kind, policy_kwargs={"sparsity": sparsity})
+    assert scales(model) == {name: pytest.approx(root(model, name)) for name in ("actor", "critic")}
+    assert scales(model)["critic"] == pytest.approx(factor, rel=0.02)
+    assert scales(build(kind, policy_kwargs={"sparsity": sparsity, "optimizer_kwargs": {}})) == {
+        "actor": 1,
+        "critic": 1,
+    }
+
+
+@pytest.mark.parametrize("kind", [TD3, DDPG, CrossQ])
+def test_others_do_not(kind: type) -> None:
+    assert scales(build(kind)) == {"actor": 1, "critic": 1}
+
+
+def test_the_scale_is_said_by_network() -> None:
+    assert scales(build(TD3, policy_kwargs={"learning_rate_scale": {"actor": 2, "critic": 1}})) == {
+        "actor": 2, "critic": 1
+    }  # fmt: skip
+    model = build(TD3, policy_kwargs={"learning_rate_scale": {"actor": 0.5, "critic": "auto"}, "optimizer_kwargs": {}})
+    assert scales(model) == {"actor": 0.5, "critic": pytest.approx(root(model, "critic"))}
+    assert scales(build(SAC, policy_kwargs={"learning_rate_scale": 1})) == {"actor": 1, "critic": 1}
+    assert scales(build(SAC, policy_kwargs={"sparsity": {"actor": 0.0, "critic": 0.9}}))["actor"] == 1
+    assert scales(sparsify_agent(build(SAC, "MlpPolicy"), sparsity=0.5)) == {"actor": 1, "critic": 1}
+    assert scales(sparsify_agent(build(SAC, "MlpPolicy"), sparsity=0.5, learning_rate_scale=2)) == {
+        "actor": 2, "critic": 2
+    }  # fmt: skip
+    ppo = PPO("SparseMlpPolicy", "CartPole-v1", policy_kwargs={"learning_rate_scale": 3.0})
+    assert scales(ppo) == {"policy": 3}
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), True, "much"])
+def test_what_is_no_scale_is_named(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"learning_rate_scale={value!r}: a number above 0, or 'auto'"):
+        build(SAC, policy_kwargs={"learning_rate_scale": value})
+
+
+def test_the_scale_is_saved_and_loaded(tmp_path: Path) -> None:
+    model = build(SAC, policy_kwargs={"sparsity": 0.5})
+    model.save(tmp_path / "agent")
+    assert scales(SAC.load(tmp_path / "agent")) == scales(model)
+
+
+@pytest.mark.parametrize("kind", [TD3, SAC])
+def test_a_scale_is_as_good_as_a_learning_rate(kind: type) -> None:
+    """But for that of the entropy coefficient, which is none of the policy's."""
+    fixed = {"ent_coef": 0.1} if kind is SAC else {}
+    scaled = build(kind, learning_rate=1e-3, policy_kwargs={"net_arch": [8], "learning_rate_scale": 4.0}, **fixed)
+    given = build(kind, learning_rate=4e-3, policy_kwargs={"net_arch": [8], "learning_rate_scale": 1.0}, **fixed)
+    for model in (scaled, given):
+        train(model, 5)
+        assert model.actor.optimizer.param_groups[0]["lr"] == model.learning_rate
+    for ours, theirs in zip(scaled.policy.parameters(), given.policy.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
