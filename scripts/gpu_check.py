@@ -18,7 +18,7 @@ from sparse_agents.benchmark.gpu_check import Step, check, keep, parts, records_
 from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError, unknown
-from sparse_agents.ops.cuda import compiler, sources
+from sparse_agents.ops.cuda import no_kernels, sources
 from sparse_agents.runs import output_folder
 
 BENCHMARKS: Mapping[str, Callable[[], Iterator[Record]]] = {
@@ -71,8 +71,9 @@ def _require_kernels() -> None:
     """That they run here: otherwise torch would be tested and measured."""
     if not torch.cuda.is_available():
         raise ConfigurationError("There is no CUDA device here, or torch was built without CUDA.")
-    if not compiler.available():
-        raise ConfigurationError(compiler.NEEDED)
+    reason = no_kernels(torch.device("cuda"))
+    if reason is not None:
+        raise ConfigurationError(reason)
     try:
         sources.folder()
     except FileNotFoundError as error:

@@ -20,8 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from sparse_agents.control import StepListener, TopologyController, owners_of_hooks
 from sparse_agents.nn import sparse_layers
 from sparse_agents.ops import MAX_LAYERS
-from sparse_agents.ops.cuda import launcher_for
-from sparse_agents.ops.cuda.compiler import NEEDED
+from sparse_agents.ops.cuda import no_kernels
 from sparse_agents.ops.library import library
 from sparse_agents.ops.program import MAX_CRITICS
 from sparse_agents.policies import CLASSES, SparsePolicyMixin
@@ -86,8 +85,9 @@ def _about_device(model: OffPolicyAlgorithm, optimizers: Optimizers) -> Iterator
     if model.device.type != "cuda":
         yield f"it is on {model.device}"
         return
-    if launcher_for(model.device) is None:
-        yield NEEDED
+    reason = no_kernels(model.device)
+    if reason is not None:
+        yield reason
     if any(parameter.dtype != torch.float32 for parameter in model.policy.parameters()):
         yield f"its parameters are not float32, and it is on {model.device}"
     for name, optimizer in optimizers.items():

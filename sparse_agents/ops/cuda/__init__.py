@@ -7,7 +7,7 @@ Kernels are CUDA C++ (kernels/cuda), compiled at first use for the device at han
 from sparse_agents.ops.cuda.balance import balance
 from sparse_agents.ops.cuda.chains import Chains, Flow
 from sparse_agents.ops.cuda.choice import cuda_network
-from sparse_agents.ops.cuda.device import DeviceLauncher, launcher_for
+from sparse_agents.ops.cuda.device import DeviceLauncher, launcher_for, no_kernels
 from sparse_agents.ops.cuda.geometry import Processor, RowGeometry, row_geometry
 from sparse_agents.ops.cuda.kernel import Kernel, Launcher
 from sparse_agents.ops.cuda.network import CudaNetwork
@@ -31,5 +31,6 @@ __all__ = [
     "balance",
     "cuda_network",
     "launcher_for",
+    "no_kernels",
     "row_geometry",
 ]

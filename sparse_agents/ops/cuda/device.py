@@ -17,6 +17,8 @@ from sparse_agents.ops.cuda.kernel import Grid, Kernel
 
 USUAL_SHARED_BYTES = 48 * 1024
 """Of a block, without asking for more."""
+OLDEST = (8, 0)
+"""Compute capability that has asynchronous copies into shared memory."""
 
 
 class DeviceLauncher:
@@ -88,13 +90,24 @@ class DeviceLauncher:
 
 
 def launcher_for(device: torch.device) -> DeviceLauncher | None:
-    """The one of a CUDA device; None, and a warning once, where cuda-core is not installed."""
+    """The one of a CUDA device; None, and a warning once, where there are :func:`no_kernels`."""
     return _launcher(torch.cuda.current_device() if device.index is None else device.index)
+
+
+def no_kernels(device: torch.device) -> str | None:
+    """Why none run on a CUDA device, or None."""
+    if not compiler.available():
+        return compiler.NEEDED
+    found = torch.cuda.get_device_capability(device)
+    if found < OLDEST:
+        return "kernels for CUDA devices need compute capability {}.{}, and this one has {}.{}.".format(*OLDEST, *found)
+    return None
 
 
 @cache
 def _launcher(index: int) -> DeviceLauncher | None:
-    if not compiler.available():
-        warnings.warn(f"sparse_agents computes slowly on CUDA devices, by torch alone: {compiler.NEEDED}", stacklevel=2)
+    reason = no_kernels(torch.device("cuda", index))
+    if reason is not None:
+        warnings.warn(f"sparse_agents computes slowly on this device, by torch alone: {reason}", stacklevel=2)
         return None
     return DeviceLauncher(index)

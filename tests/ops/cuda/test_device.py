@@ -26,8 +26,8 @@ LINEAR = (SparseLinear, nn.Linear)
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize(
     "widths",
-    [(9, 33, 2), (23, 256, 256, 1), (300, 1024, 17), (70_000, 64, 3), (64, 1024, 2048, 8)],
-    ids=["small", "critic", "wide", "beyond shared memory", "blocks"],
+    [(9, 33, 2), (23, 256, 256, 1), (300, 1024, 17), (5000, 512, 3), (70_000, 64, 3), (64, 1024, 2048, 8)],
+    ids=["small", "critic", "wide", "in parts", "in many parts", "blocks"],
 )
 def test_networks_are_those_of_the_processor(widths: tuple[int, ...], sparsity: float, batch: int) -> None:
     blocks = {"block_size": (4, 4)} if widths[-1] == 8 else {}
