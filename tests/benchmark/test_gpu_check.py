@@ -93,7 +93,7 @@ def test_what_sanitizers_see() -> None:
     """Networks of every kind, and whole updates."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-n", "0", "-m", "gpu", "-k", SANITIZED]
     done = subprocess.run([*command, *TESTS[:2]], cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    for kind in ("small", "critic", "wide", "beyond shared memory", "normalised", "blocks"):
+    for kind in ("small", "critic", "wide", "in parts", "in many parts", "normalised", "blocks"):
         assert f"[{kind}-0.9-7]" in done.stdout, done.stdout
     for update in ("TD3", "SAC", "TD3, normalised"):
         assert f"[cuda-{update}]" in done.stdout, done.stdout
