@@ -41,16 +41,18 @@ class UpdateTime:
         case: the hidden layers.
         rule: the rule's name.
         update_seconds: one update, over an ordinary gradient step.
-        step_seconds: a gradient step between updates; for rules that work at every step, of an agent without a rule.
-        share: what the rule adds to a gradient step, as a part of it, with an update every 100 steps.
+        step_seconds: a gradient step between updates.
+        static_seconds: a gradient step of the same agent without a rule.
+        share: what an update every 100 steps adds to a gradient step, as a part of it; 0 where there is only one.
         ramps: whether the number of connections was on its way down.
-        every_step: whether the rule works at every step, so that longer intervals save only a part.
+        every_step: whether the rule works at every step too, which makes its steps longer than those without it.
     """
 
     case: str
     rule: str
     update_seconds: float
     step_seconds: float
+    static_seconds: float
     share: float
     ramps: bool
     every_step: bool
@@ -136,7 +138,7 @@ def _step_seconds(model: TD3, steps: int) -> tuple[list[float], list[float]]:
 def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> Iterator[UpdateTime]:
     """Each rule's update in a TD3 agent of two hidden layers at 90% sparsity, beside an agent without one."""
     static = _agent("static", width)
-    _step_seconds(static, 10)
+    without = statistics.median(_step_seconds(static, MEASURED_INTERVAL)[1][2:])
     for name in rules or [name for name in (*RULES, *VARIANTS) if _made(name).dynamic]:
         rule = _made(name)
         model = _agent(name, width)
@@ -144,7 +146,7 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
         if not rule.timed:  # once, on the first minibatch of each network
             due, other = _step_seconds(model, MEASURED_INTERVAL)
             step = statistics.median(other[2:])
-            yield UpdateTime(case, name, 2 * (sum(due) - step * len(due)), step, 0.0, rule.ramps, False)
+            yield UpdateTime(case, name, 2 * (sum(due) - step * len(due)), step, without, 0.0, rule.ramps, False)
             continue
         _step_seconds(model, MEASURED_INTERVAL)
         base, due, other = [], [], []
@@ -153,12 +155,10 @@ def update_times(width: int, updates: int = 12, rules: Sequence[str] = ()) -> It
             more_due, more_other = _step_seconds(model, MEASURED_INTERVAL)
             due += more_due
             other += more_other
-        ordinary = statistics.median(other or due)
-        update = 2 * (statistics.median(due) - ordinary)
-        # A rule that works at every step is compared with none; the others differ from it only at their updates.
-        step = statistics.median(base) if rule.every_step else ordinary
-        share = (ordinary - step + update / AMORTISED_OVER) / step
-        yield UpdateTime(case, name, update, step, share, rule.ramps, rule.every_step)
+        step, without = statistics.median(other or due), statistics.median(base)
+        update = 2 * (statistics.median(due) - step)
+        share = update / AMORTISED_OVER / step
+        yield UpdateTime(case, name, update, step, without, share, rule.ramps, rule.every_step)
 
 
 def update_memory(width: int = 16384, sparsity: float = 0.999, rules: Sequence[str] = ()) -> Iterator[UpdateMemory]:

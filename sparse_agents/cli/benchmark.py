@@ -105,11 +105,14 @@ def _topology_suite(arguments: BenchmarkArguments, measure: Measuring) -> None:
     for width in (256,) if arguments.quick else (256, 1024):
         found = measure(benchmark.update_times(width, rules=rules), lambda r: r.rule)
         title = f"TD3 with {width}-{width} hidden units at 90% sparsity, one update of the actor and both critics"
-        table = Table("rule", "update", "gradient step", "share at 1 in 100", title=title, title_justify="left")
+        columns = ("rule", "update", "gradient step", "share at 1 in 100", "without the rule", "")
+        table = Table(*columns, title=title, title_justify="left")
         for r in found:
-            notes = ", on the way from dense" * r.ramps + ", works at every step" * r.every_step
-            share = f"{r.share:.1%}{notes}" if r.share else "once"
-            table.add_row(r.rule, f"{r.update_seconds * 1e3:.2f} ms", f"{r.step_seconds * 1e3:.2f} ms", share)
+            notes = "on the way from dense" * r.ramps + "works at every step" * r.every_step
+            share = f"{r.share:.1%}" if r.share else "at every step" if r.every_step else "once"
+            seconds = (r.update_seconds, r.step_seconds, r.static_seconds)
+            update, step, without = (f"{one * 1e3:.2f} ms" for one in seconds)
+            table.add_row(r.rule, update, step, share, without, notes)
         console.print(table)
     if platform.system() != "Linux":
         console.print("Peak memory is measured on Linux only.")

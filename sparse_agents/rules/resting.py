@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from sparse_agents.topology import Edges, ascending, by_size, by_value, merge, places, window
+from sparse_agents.rules.scores import largest
+from sparse_agents.topology import Edges, ascending, by_value, kth_smallest, places, window
 
 TILE_ELEMENTS = 1 << 15
 
 
 @dataclass(frozen=True)
 class Resting:
-    """The weights outside a layer's connections: the known ones, by increasing size, and a hash for the others.
+    """The weights outside a layer's connections: the known ones, and a hash for the others.
 
     A weight that was never a connection rests at its initial value, a hash of its position, uniform in
     (−ceiling, ceiling). Known are those that were connections once, and all others of at least ``level``.
 
     Attributes:
         ids: ``[known]`` int64, linear positions.
-        values: ``[known]``, by increasing absolute value.
+        values: ``[known]``.
         ceiling: float64 scalar.
         level: float64 scalar; what is not known lies below.
         key: int64 scalar, of the hash.
@@ -51,30 +52,23 @@ class Resting:
 
     def larger_than(self, weight: Tensor, edges: Edges) -> tuple[int, Resting]:
         """How many of the largest would displace as many smaller connections; with those known among which they are."""
-        stored = ascending(weight.abs())
-        resting = self
+        stored, resting = weight.abs(), self
         while True:
-            candidates = resting.values[-len(stored) :].abs().flip(0)
-            candidates = candidates[candidates >= resting.level]
-            count = int((candidates > stored[: len(candidates)]).count_nonzero())
-            exhausted = count == len(candidates) and count < len(stored)
-            if not exhausted or stored[count] >= resting.level or resting.level == 0:
-                return count, resting
+            sizes = resting.values.abs()
+            least = kth_smallest(torch.cat([stored, sizes]), len(sizes) + 1)  # among the len(stored) largest
+            if least >= resting.level or resting.level == 0:
+                stay = min(int((stored >= least).count_nonzero()), len(stored) - int((sizes > least).count_nonzero()))
+                return len(stored) - stay, resting
             resting = resting.read_ahead(edges)
 
-    def largest(self, count: int) -> tuple[Tensor, Tensor]:
-        """Positions and values of the ``count`` largest, by position."""
-        stay = len(self.ids) - count
-        order = by_value(self.ids[stay:])
-        return self.ids[stay:][order], self.values[stay:][order]
+    def largest(self, count: int) -> Tensor:
+        """Where among those known the ``count`` largest are, by increasing position in the layer."""
+        at = largest(self.values.abs(), count)
+        return at[by_value(self.ids[at])]
 
-    def exchange(self, count: int, ids: Tensor, values: Tensor) -> Resting:
-        """Without the ``count`` largest, and with others."""
-        stay = len(self.ids) - count
-        order = by_size(values)
-        come = [values[order].abs(), ids[order], values[order]]
-        _, ids, values = merge([self.values[:stay].abs(), self.ids[:stay], self.values[:stay]], come)
-        return Resting(ids, values, self.ceiling, self.level, self.key)
+    def exchange(self, at: Tensor, ids: Tensor, values: Tensor) -> Resting:
+        """With others in the places of some that become connections."""
+        return replace(self, ids=self.ids.index_put((at,), ids), values=self.values.index_put((at,), values))
 
     def read_ahead(self, edges: Edges) -> Resting:
         """With about as many of the initial values known as there are connections, the largest."""
@@ -88,9 +82,7 @@ class Resting:
             found[count : count + len(new)] = new
             count += len(new)
         ids = torch.cat([self.ids, found[:count]])
-        values = torch.cat([self.values, self.initial(found[:count])])
-        order = by_size(values)
-        return Resting(ids[order], values[order], self.ceiling, level, self.key)
+        return replace(self, ids=ids, values=torch.cat([self.values, self.initial(found[:count])]), level=level)
 
     def _positions(self, level: Tensor, edges: Edges) -> Iterator[Tensor]:
         """Of the unknown weights that are at least ``level``, a piece at a time."""

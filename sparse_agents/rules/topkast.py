@@ -61,11 +61,10 @@ class TopKAST(TopologyRule):
             Resting.below(layer.weight, layer.generator).write(layer.memory.other)
         if layer.gradient is None:
             return
-        factor = torch.ones_like(layer.weight)
+        layer.gradient.add_(layer.weight, alpha=self.regularisation)
         if layer.edges.active is not None:
-            density = layer.budget / layer.edges.size
-            factor.masked_fill_(~layer.edges.active, 1 / density)
-        layer.gradient.add_(factor * layer.weight, alpha=self.regularisation)
+            more = layer.edges.size / layer.budget - 1
+            layer.gradient.add_(layer.weight * ~layer.edges.active, alpha=self.regularisation * more)
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         return [self._refresh(layer) for layer in update.layers]
@@ -78,20 +77,20 @@ class TopKAST(TopologyRule):
         resting.write(notes)
         if count == 0:
             return _reuse(layer)
-        come, values = resting.largest(count)
+        come = resting.largest(count)
         kept = complement(smallest(layer.weight.abs(), count), edges.nnz)
-        rewire = Rewire.exchange(edges, kept, come, keep_regrown=False)
+        rewire = Rewire.exchange(edges, kept, resting.ids[come], keep_regrown=False)
         size = rewire.follow(layer.weight)
-        size[rewire.source < 0] = values
+        size[rewire.source < 0] = resting.values[come]
         return replace(rewire, edges=_in_use(rewire.edges, size.abs(), layer.budget))
 
     def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
         """What weights outside B have kept; those that leave it now are remembered."""
         gone = complement(rewire.source[rewire.source >= 0], layer.edges.nnz)
         resting = Resting.read(layer.memory.other)
-        _, values = resting.largest(len(gone))
-        resting.exchange(len(gone), layer.edges.ids[gone], layer.weight[gone]).write(layer.memory.other)
-        return values
+        come = resting.largest(len(gone))
+        resting.exchange(come, layer.edges.ids[gone], layer.weight[gone]).write(layer.memory.other)
+        return resting.values[come]
 
 
 def _in_use(edges: Edges, size: Tensor, budget: int) -> Edges:

@@ -5,7 +5,7 @@ from sparse_agents.topology.edges import Edges, Transpose, full_edges
 from sparse_agents.topology.graph import Topology
 from sparse_agents.topology.index_sets import complement, different, find, merge, union, without
 from sparse_agents.topology.lamp import lamp_score
-from sparse_agents.topology.order import HOST, ascending, by_size, by_value, kth_smallest, places, window
+from sparse_agents.topology.order import HOST, ascending, by_value, kth_smallest, places, window
 from sparse_agents.topology.rewire import Rewire
 from sparse_agents.topology.sampling import distinct, generator_on, random_edges, random_free, random_in_groups
 from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
@@ -24,7 +24,6 @@ __all__ = [
     "Transpose",
     "allocate",
     "ascending",
-    "by_size",
     "by_value",
     "complement",
     "cubic",

@@ -48,14 +48,6 @@ def kth_smallest(values: Tensor, k: int) -> Tensor:
     return values.topk(k, largest=False, sorted=False).values.max()  # kthvalue has one block of a device do it
 
 
-def by_size(values: Tensor) -> Tensor:
-    """Indices that sort ``[n]`` by absolute value, ties by index."""
-    if _for_numpy(values) and values.dtype == torch.float32:
-        bits = values.abs().numpy().view(np.int32).astype(np.int64)  # of positive numbers, in their order
-        return torch.from_numpy(np.sort(bits << 32 | np.arange(len(bits))) & 0xFFFFFFFF)
-    return values.abs().argsort(stable=True)
-
-
 def by_value(distinct: Tensor) -> Tensor:
     """Indices that sort ``[n]``, no value being there twice."""
     if _for_numpy(distinct):

@@ -33,11 +33,13 @@ def test_a_long_exchange_keeps_the_largest_of_all(
         weight = weight * (0.3 + torch.rand(nnz, generator=generator, dtype=dtype))
         theta[edges.ids] = weight
         count, resting = resting.larger_than(weight, edges)
-        come, values = resting.largest(count)
-        assert torch.equal(theta[come], values)
+        at = resting.largest(count)
+        come = resting.ids[at]
+        assert torch.equal(theta[come], resting.values[at])
+        assert bool((come.diff() > 0).all())
         order = weight.abs().argsort(stable=True)
         gone, stay = order[:count].sort().values, order[count:]
-        resting = resting.exchange(count, edges.ids[gone], weight[gone])
+        resting = resting.exchange(at, edges.ids[gone], weight[gone])
         ids = torch.cat([edges.ids[stay], come]).sort().values
         largest = theta.abs().sort(descending=True).values[:nnz]
         assert torch.equal(theta[ids].abs().sort(descending=True).values, largest)

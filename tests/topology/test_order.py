@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparse_agents.topology import ascending, by_size, by_value, kth_smallest, places
+from sparse_agents.topology import ascending, by_value, kth_smallest, places
 from sparse_agents.topology.order import insertion
 
 numbers = st.lists(st.integers(-50, 50), min_size=1, max_size=40)
@@ -48,13 +48,6 @@ def test_kth_smallest(dtype: torch.dtype, values: list[int], data: st.DataObject
     unsorted = torch.tensor(values, dtype=dtype)
     assert kth_smallest(unsorted, k).item() == sorted(values)[k - 1]
     assert unsorted.tolist() == values
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@given(values=st.lists(st.floats(-2, 2, width=32)))
-def test_by_size_is_stable(dtype: torch.dtype, values: list[float]) -> None:
-    expected = sorted(range(len(values)), key=lambda i: abs(values[i]))
-    assert by_size(torch.tensor(values, dtype=dtype)).tolist() == expected
 
 
 @given(st.lists(st.integers(-(2**60), 2**60), unique=True))
