@@ -13,7 +13,7 @@ from sparse_agents.experiments.aggregates import Scores, improvement, profiles
 from sparse_agents.experiments.collection import CollectedRun
 from sparse_agents.experiments.figures import pyplot, save
 from sparse_agents.experiments.intervals import Interval, bootstrap_interval
-from sparse_agents.experiments.learning_curves import WINDOW, Curves, draw
+from sparse_agents.experiments.learning_curves import Curves, draw
 
 LEVELS = 401
 """Points of a performance profile."""
@@ -33,10 +33,7 @@ def draw_learning_curves(labels: Mapping[str, Sequence[CollectedRun]], path: Pat
             histories = [run.history for run in runs if run.env == env]
             if histories:
                 panels.setdefault(env, {})[label] = Curves.of(histories, int(histories[0].timesteps[-1]))
-    single = all(len(curve.returns) == 1 for curves in panels.values() for curve in curves.values())
-    over = "1 seed; faint: its evaluations" if single else "mean over seeds; shaded: 95% bootstrap intervals"
-    title = f"mean of {WINDOW} evaluations up to each point\n{over}"
-    draw(panels, title, *_both(path), colors=colors_of([*labels]))
+    draw(panels, "", *_both(path), colors=colors_of([*labels]))
 
 
 def draw_aggregates(found: Mapping[str, Mapping[str, Interval]], title: str, path: Path) -> None:

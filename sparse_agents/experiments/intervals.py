@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,15 +59,28 @@ def bootstrap(scores: Mapping[str, Any], statistics: Callable[..., Array]) -> tu
 
     Args:
         scores: ``[seeds, points]`` by name, each point's seeds being drawn by themselves; or pairs of such.
-        statistics: of what is drawn.
+        statistics: of what is drawn, the same draws for every name.
     """
     try:
         from rliable import library
     except ImportError as error:
         raise ConfigurationError("Intervals need rliable: pip install sparse-agents[experiments]") from error
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "random_state is deprecated")  # which rliable passes on to its dependency
-        found: tuple[dict[str, Array], dict[str, Array]] = library.get_interval_estimates(
-            dict(scores), statistics, reps=RESAMPLES, random_state=np.random.RandomState(0)
-        )
-    return found
+    points, intervals = {}, {}
+    for name, of_name in scores.items():
+        with _numpy_seeded(0):
+            found = library.get_interval_estimates({name: of_name}, statistics, reps=RESAMPLES)
+        points[name], intervals[name] = found[0][name], found[1][name]
+    return points, intervals
+
+
+@contextmanager
+def _numpy_seeded(seed: int) -> Iterator[None]:
+    """numpy's global generator from a seed, and as it was thereafter: rliable draws seeds of runs from it, whatever
+    ``random_state`` it is given.
+    """
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

@@ -96,7 +96,7 @@ def draw(
 
     Args:
         panels: agents' curves by name, by environment; the same name has the same colour everywhere.
-        title: of the figure.
+        title: of the figure, above a line that says what is drawn.
         paths: of the files.
         colors: by name; the first one's is black by default.
     """
@@ -112,9 +112,18 @@ def draw(
         axis.set_title(env, fontsize=10)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(f"{title}\n{_drawn(panels)}".strip(), fontsize=10)
     figure.tight_layout()
     save(figure, *paths)
+
+
+def _drawn(panels: Mapping[str, Mapping[str, Curves]]) -> str:
+    """What lines and shades are."""
+    seeds = {len(curve.returns) for curves in panels.values() for curve in curves.values()}
+    parts = [f"mean of {WINDOW} evaluations up to each point"]
+    parts += ["shaded: 95% bootstrap intervals over seeds"] if max(seeds) > 1 else []
+    parts += ["faint: evaluations of 1 seed"] if 1 in seeds else []
+    return "; ".join(parts)
 
 
 def _draw_curve(axis: Any, name: str, curve: Curves, color: Any) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sparse_agents.experiments import mean_interval
+from sparse_agents.experiments.intervals import Array, bootstrap
 
 
 def test_equal_values_are_certain() -> None:
@@ -27,3 +28,26 @@ def test_five_values_cover_the_truth_as_often_as_they_say() -> None:
     samples = np.random.default_rng(1).normal(size=(4000, 5))
     inside = [low < 0 < high for _, low, high in map(mean_interval, samples.tolist())]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.01)
+
+
+def _means(runs: Array) -> Array:
+    return np.asarray([runs.mean()])
+
+
+def test_a_bootstrap_depends_on_its_own_scores_alone() -> None:
+    """Not on what was drawn before it, nor on who else is there; and whoever draws next draws as if it had not been."""
+    one, other = np.random.default_rng(0).random((2, 3, 2))
+    np.random.seed(7)
+    _, alone = bootstrap({"one": one}, _means)
+    drawn = np.random.rand()
+    _, beside = bootstrap({"other": other, "one": one}, _means)
+    assert alone["one"].tolist() == beside["one"].tolist()
+    np.random.seed(7)
+    assert np.random.rand() == drawn
+
+
+def test_a_bootstrap_draws_seeds_of_each_point_by_themselves() -> None:
+    """Whole runs of returns (0, 2) and (2, 0) all have the mean 1; of four draws one in 16 are all 0, or all 2."""
+    points, intervals = bootstrap({"": np.array([[0.0, 2.0], [2.0, 0.0]])}, _means)
+    assert points[""].tolist() == [1.0]
+    assert intervals[""][:, 0].tolist() == [0.0, 2.0]
