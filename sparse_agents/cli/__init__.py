@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from sparse_agents import __version__
 from sparse_agents.errors import SparseAgentsError
 
 COMMANDS = {
@@ -37,7 +38,10 @@ def main() -> None:
     if name in ("-h", "--help"):
         print("usage: sparse-agents COMMAND [options]\n")
         print("\n".join(f"  {command:<14} {what}" for command, what in COMMANDS.items()))
-        print("\nsparse-agents COMMAND --help shows a command's options.")
+        print("\nsparse-agents COMMAND --help shows a command's options; sparse-agents --version the version.")
+        return
+    if name == "--version":
+        print(f"sparse-agents {__version__}")
         return
     if name not in COMMANDS:
         print(f"error: unknown command {name!r}. Available: {', '.join(COMMANDS)}.", file=sys.stderr)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,10 @@ def test_help_shows_defaults(command: str, tmp_path: Path) -> None:
     done = run_here(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "default:" in done.stdout
+
+
+def test_version_is_that_of_the_installed_package(tmp_path: Path) -> None:
+    assert run_here("--version", cwd=tmp_path).stdout == f"sparse-agents {metadata.version('sparse-agents')}\n"
 
 
 def test_a_rule_of_ones_own_in_a_file_of_ones_own(tmp_path: Path) -> None:
