@@ -22,6 +22,18 @@ from sparse_agents.topology import Topology, random_edges
 
 DenseLayer = nn.Linear | nn.Conv2d
 
+CALL_HOOKS = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+    "_is_full_backward_hook",
+)
+"""Where ``nn.Module`` keeps who watches its calls."""
+
 
 def _scaled(rows: int, cols: int, nnz: int) -> float:
     return math.sqrt(rows * cols / nnz)
@@ -146,7 +158,9 @@ def unrolled(*modules: nn.Module) -> Iterator[None]:
 
 
 def _swap(root: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> None:
-    """Replace modules wherever they hang, under every name they have."""
+    """Replace modules wherever they hang, under every name they have. Those who watch their calls watch the new ones'."""
+    for old, new in swaps.items():
+        vars(new).update({name: vars(old)[name] for name in CALL_HOOKS})  # themselves, which handles remove from
     for parent in list(root.modules()):
         for key, child in parent._modules.items():
             if child is not None and child in swaps:

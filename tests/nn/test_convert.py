@@ -195,3 +195,24 @@ def test_replacing_a_layer_used_twice_replaces_both_uses() -> None:
     replace_layers(network, topologies)
     assert isinstance(network[2], SparseLinear)
     assert network[0] is network[2]
+
+
+def test_who_watches_a_layer_watches_the_one_in_its_place() -> None:
+    """Sparse and dense again; a handle removes the hook from whichever is there."""
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+    seen: list[object] = []
+    network[0].register_forward_hook(lambda *call: seen.append("out"))
+    network[0].register_full_backward_hook(lambda *call: seen.append("back"))
+    handle = network[2].register_forward_pre_hook(lambda *call, **options: seen.append("in"), with_kwargs=True)
+    before = network(torch.ones(1, 6))
+    replace_layers(network, random_topologies(dense_layers(network), {"0": 30, "2": 10}, torch.Generator()))
+    x = torch.ones(1, 6, requires_grad=True)
+    torch.testing.assert_close(network(x), before)
+    network(x).sum().backward()
+    assert seen == ["out", "in", "out", "in", "out", "in", "back"]
+    seen.clear()
+    densify(network)(x)
+    assert seen == ["out", "in"]
+    handle.remove()
+    network(x)
+    assert seen == ["out", "in", "out"]
