@@ -9,9 +9,12 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import FlattenExtractor
+
+from sparse_agents.control import LearningRateScale, owners_of_hooks
 
 
 class Still(gym.Env):
@@ -74,3 +77,18 @@ def train(model: OffPolicyAlgorithm, steps: int, seed: int = 1) -> None:
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
     model.train(steps, 32)
+
+
+def decays(model: BaseAlgorithm) -> dict[str, float]:
+    optimizers = model.policy.optimizers()
+    return {name: group["weight_decay"] for name, optimizer in optimizers.items() for group in optimizer.param_groups}
+
+
+def scales(model: BaseAlgorithm) -> dict[str, float]:
+    """By how much an optimizer's steps are larger than those of the learning rate that it is given."""
+    found = {}
+    for name, optimizer in model.policy.optimizers().items():
+        factors = [one.factor for one in owners_of_hooks(optimizer) if isinstance(one, LearningRateScale)]
+        assert len(factors) <= 1
+        found[name] = factors[0] if factors else 1.0
+    return found

@@ -48,6 +48,7 @@ SOKAR_POLICY: Mapping[str, Any] = {
     "dense_output": True,
     "weight_init": "inherit",
     "topology": "set",
+    "layer_norm": (),
     "optimizer_kwargs": {},
 }
 """What the recipes of Sokar et al. (2022) have in common."""

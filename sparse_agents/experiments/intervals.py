@@ -78,9 +78,9 @@ def _numpy_seeded(seed: int) -> Iterator[None]:
     """numpy's global generator from a seed, and as it was thereafter: rliable draws seeds of runs from it, whatever
     ``random_state`` it is given.
     """
-    state = np.random.get_state()
-    np.random.seed(seed)
+    state = np.random.get_state()  # noqa: NPY002  it is the one that rliable draws from
+    np.random.seed(seed)  # noqa: NPY002  it is the one that rliable draws from
     try:
         yield
     finally:
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002  it is the one that rliable draws from

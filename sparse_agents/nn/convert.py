@@ -158,7 +158,7 @@ def unrolled(*modules: nn.Module) -> Iterator[None]:
 
 
 def _swap(root: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> None:
-    """Replace modules wherever they hang, under every name they have. Those who watch their calls watch the new ones'."""
+    """Replace modules wherever they hang, under every name they have. Who watches their calls watches the new ones'."""
     for old, new in swaps.items():
         vars(new).update({name: vars(old)[name] for name in CALL_HOOKS})  # themselves, which handles remove from
     for parent in list(root.modules()):

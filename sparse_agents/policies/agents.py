@@ -21,6 +21,14 @@ from sparse_agents.policies.registry import ALIASES, CLASSES
 
 Agent = TypeVar("Agent", bound=BaseAlgorithm)
 
+AS_IT_WAS: Mapping[str, Any] = {
+    "initial_topology": "magnitude",
+    "weight_init": "inherit",
+    "layer_norm": (),
+    "learning_rate_scale": 1.0,
+}
+"""Options that leave an agent what it is, but for connections."""
+
 
 def sparsify_agent(model: Agent, **options: Any) -> Agent:
     """Make a dense agent sparse, in place: weights, target networks, and the optimizers' moments of what stays.
@@ -30,7 +38,7 @@ def sparsify_agent(model: Agent, **options: Any) -> Agent:
     Args:
         model: an agent with a policy of Stable-Baselines3's or sb3-contrib's own, trained or not.
         options: as in ``policy_kwargs`` of a sparse policy, see :class:`SparsePolicyMixin`;
-            ``initial_topology="magnitude"`` and ``weight_init="inherit"`` by default.
+            :data:`AS_IT_WAS` by default.
 
     Returns:
         The same model.
@@ -39,7 +47,7 @@ def sparsify_agent(model: Agent, **options: Any) -> Agent:
         ConfigurationError: for bad options, or a policy that has no sparse counterpart.
     """
     counterpart = _counterpart(model)
-    given = {"initial_topology": "magnitude", "weight_init": "inherit", **options}
+    given = {**AS_IT_WAS, **options}
     counterpart.adopt(model.policy, **given)
     model.policy_class = counterpart  # type: ignore[assignment]
     model.policy_kwargs = {**(model.policy_kwargs or {}), **given}

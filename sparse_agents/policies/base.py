@@ -41,6 +41,7 @@ from sparse_agents.nn import (
     unrolled,
     use_backend,
 )
+from sparse_agents.policies.defaults import BySparsity, Defaults, defaults_for
 from sparse_agents.policies.norms import add_norms
 from sparse_agents.policies.optimizer_options import OPTIMIZER_OPTIONS
 from sparse_agents.policies.options import divide
@@ -89,9 +90,9 @@ class SparsePolicyMixin:
             filled in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is
             faster, for each network, and ``"masked"`` for LSTMs; :meth:`backends` says what it is.
         layer_norm: networks, such as ``["critic"]``, whose hidden layers are normalised before their activations,
-            without gain and bias (Ba et al. 2016).
+            without gain and bias (Ba et al. 2016); by default what the class has at such a sparsity.
         weight_decay: of networks that lack connections, one value or one by optimizer,
-            ``{"actor": 1e-3, "critic": 0}``; by default what the class has, unless ``optimizer_kwargs`` are given.
+            ``{"actor": 1e-3, "critic": 0}``; by default likewise, unless ``optimizer_kwargs`` are given.
         learning_rate_scale: what the algorithm's learning rate is multiplied by for these, a number or ``"auto"``, one
             over the root of the density (3.2 at 90% sparsity), or one by optimizer; by default as ``weight_decay``.
             Dey et al. (2024) have a layer's grow by one over its density, for static topologies.
@@ -105,10 +106,8 @@ class SparsePolicyMixin:
     topology_controllers: nn.ModuleDict
     bypasses_optimizer: ClassVar[str] = ""
     """Why no optimizer step tells of every change of the weights; such a policy keeps its topology."""
-    weight_decay: ClassVar[float | Mapping[str, float]] = 0.0
-    """Of networks that are sparse, where ``optimizer_kwargs`` is not given; one value or one by optimizer."""
-    learning_rate_scale: ClassVar[float | str | Mapping[str, float | str]] = 1.0
-    """Likewise."""
+    defaults: ClassVar[BySparsity] = {0.0: Defaults()}
+    """What holds where nothing is said."""
     _sparse_kwargs: dict[str, Any]
     _dense_kwargs: dict[str, Any]
     _optimizer_by_default: bool = False
@@ -117,9 +116,9 @@ class SparsePolicyMixin:
         self._sparse_kwargs, self._dense_kwargs = self._divide(kwargs)
         with deferred_matrices():
             super().__init__(*args, **self._dense_kwargs)
-        self._sparsify()
+        defaults = self._sparsify()
         self._optimizer_by_default = self._dense_kwargs.get("optimizer_kwargs") is None
-        self._set_optimizers(by_default=self._optimizer_by_default)
+        self._set_optimizers(defaults if self._optimizer_by_default else None)
 
     def _divide(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Our keyword arguments, and those of the dense policy."""
@@ -160,7 +159,7 @@ class SparsePolicyMixin:
             if policy._dense_kwargs:
                 raise unknown("option", next(iter(policy._dense_kwargs)), policy._sparse_kwargs)
             policy._sparsify()
-            policy._set_optimizers(by_default=False)
+            policy._set_optimizers(None)
         except ConfigurationError:
             policy.__class__ = dense  # type: ignore[assignment]
             raise
@@ -183,36 +182,41 @@ class SparsePolicyMixin:
         names = dict(self.named_children())
         return {name: f"{name}_target" for name in names if f"{name}_target" in names}
 
-    def _sparsify(self) -> None:
+    def _sparsify(self) -> Defaults:
+        """Returns what holds where nothing is said."""
         assert isinstance(self, nn.Module)
         backend = self._sparse_kwargs["backend"]
         if backend not in (*BACKENDS, "auto"):
             raise unknown("backend", backend, (*BACKENDS, "auto"))
         with unrolled(self):
-            self._convert()
+            defaults = self._convert()
         check_none_deferred(self)
+        return defaults
 
-    def _set_optimizers(self, by_default: bool) -> None:
-        """``by_default``: as the class has it where nothing is said; otherwise optimizers stay as they are."""
+    def _set_optimizers(self, defaults: Defaults | None) -> None:
+        """Where nothing is said as ``defaults`` have it; without them optimizers stay as they are."""
         optimizers = self.optimizers()
         for option, put in OPTIMIZER_OPTIONS.items():
             for name, optimizer in optimizers.items():
                 trained = [part for part in self.parts() if part.optimizer == name]
-                values = self._sparse_kwargs[option], getattr(type(self), option)
-                own, default = (by_network(value, option, name, optimizers) for value in values)
+                own = by_network(self._sparse_kwargs[option], option, name, optimizers)
                 if own is not None:
                     put(trained, optimizer, own)
-                elif by_default and type(optimizer) is torch.optim.Adam:  # that of others is another
-                    put(trained, optimizer, default)
+                elif defaults is not None and type(optimizer) is torch.optim.Adam:  # that of others is another
+                    put(trained, optimizer, by_network(getattr(defaults, option), option, name, optimizers))
 
-    def _convert(self) -> None:
+    def _convert(self) -> Defaults:
         assert isinstance(self, nn.Module)
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
-        add_norms(self, self.parts(), self.targets(), self._sparse_kwargs["layer_norm"])
-        optimizers, parts = self.optimizers(), self.parts()
+        parts = self.parts()
         self._check_names(parts)
         sparsities = self._sparsities(parts)
+        defaults = defaults_for(sparsities.values(), self.defaults)
+        if self._sparse_kwargs["layer_norm"] is None:
+            self._sparse_kwargs["layer_norm"] = defaults.layer_norm
+        add_norms(self, parts, self.targets(), self._sparse_kwargs["layer_norm"])
+        optimizers, parts = self.optimizers(), self.parts()
         rules, schedules = {}, {}
         for name in optimizers:
             options = self._options_for("topology_kwargs", name, optimizers)
@@ -248,6 +252,7 @@ class SparsePolicyMixin:
                 prefer_fused(optimizer)
         self.topology_controllers = nn.ModuleDict(controllers)
         self._choose_backends()
+        return defaults
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """As ``nn.Module.to``; on a device of another kind another backend may be faster."""

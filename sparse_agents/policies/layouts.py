@@ -10,17 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from sparse_agents.policies.base import SparsePolicyMixin
+from sparse_agents.policies.defaults import BySparsity, Defaults
 from sparse_agents.policies.parts import Part, last_layer
+
+OF_THE_ACTOR = MappingProxyType({"actor": 1e-3, "critic": 0.0})
+"""Weight decay."""
 
 
 class OffPolicyActorCritic(SparsePolicyMixin):
     """An actor and several critics with an optimizer each: TD3, DDPG.
 
     A features extractor that the critics share with the actor counts with the actor. Weights decay by default:
-    without, agents at 90% sparsity learn a fifth less on HalfCheetah (docs/learning.md).
+    without, agents at 90% sparsity learn a fifth less on HalfCheetah. From 95% on decay harms critics, and they want
+    LayerNorm and larger steps (docs/learning.md).
     """
 
-    weight_decay: ClassVar[float | Mapping[str, float]] = 1e-3
+    defaults: ClassVar[BySparsity] = {
+        0.0: Defaults(weight_decay=1e-3),
+        0.95: Defaults(layer_norm=("critic",), weight_decay=OF_THE_ACTOR, learning_rate_scale=3.0),
+    }
     actor: nn.Module
     critic: nn.Module
     share_features_extractor: bool
@@ -54,7 +62,7 @@ class MaximumEntropy(OffPolicyActorCritic):
     (docs/learning.md).
     """
 
-    weight_decay = MappingProxyType({"actor": 1e-3, "critic": 0.0})
+    defaults: ClassVar[BySparsity] = {0.0: Defaults(weight_decay=OF_THE_ACTOR)}
 
 
 class SmallSteps(MaximumEntropy):
@@ -64,7 +72,7 @@ class SmallSteps(MaximumEntropy):
     learns a tenth less on HalfCheetah, and hardly anything on Walker2d (docs/learning.md).
     """
 
-    learning_rate_scale = "auto"
+    defaults: ClassVar[BySparsity] = {0.0: Defaults(weight_decay=OF_THE_ACTOR, learning_rate_scale="auto")}
 
 
 class ValueNetwork(SparsePolicyMixin):

@@ -37,15 +37,14 @@ def scale_learning_rate(parts: Sequence[Part], optimizer: torch.optim.Optimizer 
     """
     if scale != "auto" and (not _is_number(scale) or not 0 < scale < float("inf")):
         raise ConfigurationError(f"learning_rate_scale={scale!r}: a number above 0, or 'auto'.")
-    if not _lack_connections(parts):
+    if scale == 1 or not _lack_connections(parts):
         return
     if optimizer is None:
         raise ConfigurationError(f"learning_rate_scale={scale!r}: there is no optimizer.")
     if scale == "auto":
         present, dense = map(sum, zip(*(part.weights() for part in parts), strict=True))
         scale = (dense / max(present, 1)) ** 0.5
-    if scale != 1:
-        LearningRateScale(optimizer, scale)
+    LearningRateScale(optimizer, scale)
 
 
 OPTIMIZER_OPTIONS: Mapping[str, Callable[[Sequence[Part], torch.optim.Optimizer | None, Any], None]] = {

@@ -15,7 +15,6 @@ from sparse_agents import DSTD3
 from sparse_agents.algorithms import end_with_the_run
 from sparse_agents.algorithms.recipe import FROZEN_FRACTION
 from sparse_agents.nn import SparseLinear, sparse_layers
-from sparse_agents.policies import SparseTD3Policy
 
 SMALL = {"net_arch": [32, 32], "sparsity": 0.7}
 OFTEN = {"update_interval": 4, "drop_fraction": 0.3, "end": 100}
@@ -172,7 +171,8 @@ def test_the_robust_recipe_is_td3_with_the_sparse_policys_defaults() -> None:
         }
         assert other.schedule.update_interval == controller.schedule.update_interval
         assert other.schedule.drop_fraction == controller.schedule.drop_fraction
-    assert robust.actor.optimizer.param_groups[0]["weight_decay"] == SparseTD3Policy.weight_decay > 0
+        decay = getattr(plain, name).optimizer.param_groups[0]["weight_decay"]
+        assert getattr(robust, name).optimizer.param_groups[0]["weight_decay"] == decay > 0
 
 
 def test_what_is_given_goes_before_the_recipe() -> None:

@@ -8,31 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from sb3_contrib import TQC, CrossQ
-from sb3_helpers import build, train
+from sb3_helpers import build, decays, scales, train
 from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sparse_agents import densify, sparsify_agent
-from sparse_agents.control import LearningRateScale, owners_of_hooks
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies.layouts import OffPolicyActorCritic
 
-DEFAULT = OffPolicyActorCritic.weight_decay
-
-
-def decays(model: BaseAlgorithm) -> dict[str, float]:
-    optimizers = model.policy.optimizers()
-    return {name: group["weight_decay"] for name, optimizer in optimizers.items() for group in optimizer.param_groups}
-
-
-def scales(model: BaseAlgorithm) -> dict[str, float]:
-    """By how much an optimizer's steps are larger than those of the learning rate that it is given."""
-    found = {}
-    for name, optimizer in model.policy.optimizers().items():
-        factors = [one.factor for one in owners_of_hooks(optimizer) if isinstance(one, LearningRateScale)]
-        assert len(factors) <= 1
-        found[name] = factors[0] if factors else 1.0
-    return found
+DEFAULT = OffPolicyActorCritic.defaults[0.0].weight_decay
 
 
 def root(model: BaseAlgorithm, name: str) -> float:
