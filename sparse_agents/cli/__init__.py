@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from sparse_agents import __version__
+import sparse_agents
 from sparse_agents.errors import SparseAgentsError
 
 COMMANDS = {
@@ -41,7 +41,7 @@ def main() -> None:
         print("\nsparse-agents COMMAND --help shows a command's options; sparse-agents --version the version.")
         return
     if name == "--version":
-        print(f"sparse-agents {__version__}")
+        print(f"sparse-agents {sparse_agents.__version__}")
         return
     if name not in COMMANDS:
         print(f"error: unknown command {name!r}. Available: {', '.join(COMMANDS)}.", file=sys.stderr)
