@@ -12,8 +12,9 @@ from sparse_agents.cli import run_command
 from sparse_agents.cli.options import parse
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.experiments.commands import run_commands
+from sparse_agents.experiments.documents import between_marks
 from sparse_agents.experiments.study import Study
-from sparse_agents.experiments.study_report import report
+from sparse_agents.experiments.study_report import place_of, report
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ def main(argv: Sequence[str]) -> None:
     for name in arguments.comparisons:
         if name not in study.comparisons:
             raise unknown("comparison", name, study.comparisons)
-    for name in arguments.comparisons or study.comparisons:
-        comparison = study.comparisons[name]
+    comparisons = [study.comparisons[name] for name in arguments.comparisons or study.comparisons]
+    for comparison in comparisons:  # before anything is trained
+        between_marks(study.document, place_of(comparison))
+    for comparison in comparisons:
         if not arguments.redraw:
             run_commands(list(study.commands(comparison)), arguments.workers)
-        print(f"{name}\n\n{report(study, comparison)}\n")
+        print(f"{comparison.name}\n\n{report(study, comparison)}\n")
 
 
 if __name__ == "__main__":

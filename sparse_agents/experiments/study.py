@@ -15,7 +15,9 @@ from sparse_agents.experiments.learning_curves import History
 from sparse_agents.experiments.study_record import Key, StudyRecord
 from sparse_agents.runs import RunFolder, read_yaml
 
+KEYS = ("logs", "document", "figures", "record", "evaluations", "defaults", "agents", "comparisons")
 AGENT_KEYS = ("from", "algo", "policy", "hyperparams")
+COMPARISON_KEYS = ("agents", "envs", "seeds", "steps")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Evaluations:
     episodes: int
     last: int
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            _check_count(f"evaluations: {name}", value)
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -41,6 +47,10 @@ class Agent:
     algo: str
     policy: str
     hyperparams: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hyperparams, Mapping):
+            raise ConfigurationError(f"hyperparams of agent {self.name} are {self.hyperparams!r}, not names and values.")
 
     def arguments(self, env: str, seed: int, steps: int, evaluations: Evaluations) -> tuple[str, ...]:
         """Of the train command, but for where it writes."""
@@ -91,6 +101,12 @@ class Comparison:
     seeds: int
     steps: int
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.envs, list) or not self.envs:
+            raise ConfigurationError(f"envs of comparison {self.name}: {self.envs!r} is no list of environments.")
+        for name in ("seeds", "steps"):
+            _check_count(f"{name} of comparison {self.name}", getattr(self, name))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -123,6 +139,9 @@ class Study:
         """
         content = read_yaml(path)
         try:
+            for key in content:
+                if key not in KEYS:
+                    raise unknown(f"key of {path}", key, KEYS)
             agents = {name: _agent(name, content["agents"]) for name in content["agents"]}
             comparisons = {
                 name: _comparison(name, {**content["defaults"], **settings}, agents)
@@ -198,8 +217,19 @@ def _over(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _comparison(name: str, settings: Mapping[str, Any], agents: Mapping[str, Agent]) -> Comparison:
+    if not isinstance(settings["agents"], Mapping) or not settings["agents"]:
+        raise ConfigurationError(f"agents of comparison {name}: {settings['agents']!r} has no labels and agents.")
+    for key in settings:
+        if key not in COMPARISON_KEYS:
+            raise unknown(f"key of comparison {name}", key, COMPARISON_KEYS)
     for agent in settings["agents"].values():
         if agent not in agents:
             raise unknown(f"agent in comparison {name}", agent, agents)
     named = {label: agents[agent] for label, agent in settings["agents"].items()}
     return Comparison(**{**settings, "name": name, "agents": named})
+
+
+def _check_count(name: str, value: object) -> None:
+    """Raises ConfigurationError where it is no number of things."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name}: {value!r} is no whole number of at least 1.")

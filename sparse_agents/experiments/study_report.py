@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sparse_agents.experiments.documents import counted, put_between_marks
+from sparse_agents.experiments.documents import between_marks, counted, filled_cells, put_between_marks
 from sparse_agents.experiments.intervals import bootstrap_interval
 from sparse_agents.experiments.learning_curves import Curves, draw
 from sparse_agents.experiments.study import Comparison, Study
@@ -18,20 +18,26 @@ ByEnvironment = Mapping[str, Mapping[str, Curves]]
 
 def report(study: Study, comparison: Comparison) -> str:
     """Draw its figure, put its table into the document, record its runs, and return the table. Runs that are not done
-    are left out.
+    are left out. Where the document knows of more, of runs that are gone, it stays as it is.
     """
+    before = between_marks(study.document, place_of(comparison))
     curves = _curves(study, comparison)
     study.record.write()
     table = markdown(study, comparison, curves)
     drawn = {env: of_env for env, of_env in curves.items() if of_env}
-    if not drawn:  # what the document says of it may be of runs that are gone
-        return table
+    if not drawn or filled_cells(table) < filled_cells(before):
+        return f"{table}\n\n{study.document} says more than this, and is left as it is."
     study.figures.mkdir(parents=True, exist_ok=True)
     figure = study.figures / f"{comparison.name}.svg"
     draw(drawn, f"{comparison.steps:,} steps, up to {counted(comparison.seeds, 'seed')}", figure)
     link = figure.relative_to(study.document.parent)
-    put_between_marks(study.document, f"study: {comparison.name}", f"{table}\n\n![Learning curves]({link})")
+    put_between_marks(study.document, place_of(comparison), f"{table}\n\n![Learning curves]({link})")
     return table
+
+
+def place_of(comparison: Comparison) -> str:
+    """The mark of its place in the document."""
+    return f"study: {comparison.name}"
 
 
 def _curves(study: Study, comparison: Comparison) -> ByEnvironment:
@@ -46,12 +52,16 @@ def _curves(study: Study, comparison: Comparison) -> ByEnvironment:
 
 
 def markdown(study: Study, comparison: Comparison, curves: ByEnvironment) -> str:
-    """Returns with intervals over seeds, and what part of the first agent's mean they are."""
+    """Returns with intervals over seeds, and what part of the first agent's mean they are, where that has every seed
+    and is positive.
+    """
     last = study.evaluations.last
     first = next(iter(comparison.agents))
-    references = {env: float(of_env[first].last(last).mean()) for env, of_env in curves.items() if first in of_env}
+    scores = {env: of_env[first].last(last) for env, of_env in curves.items() if first in of_env}
+    known = {env: float(of_first.mean()) for env, of_first in scores.items() if len(of_first) == comparison.seeds}
+    references = {env: mean for env, mean in known.items() if mean > 0}
     lines = [
-        f"{comparison.steps:,} environment steps, {counted(comparison.seeds, 'seed')}: `scripts/study.py {study.path} "
+        f"{comparison.steps:,} environment steps, {counted(comparison.seeds, 'seed')}: `python scripts/study.py {study.path} "
         f"{comparison.name}`",
         "",
         f"| | {' | '.join(comparison.envs)} | of {first} |",

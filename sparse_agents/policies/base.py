@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -41,7 +42,7 @@ from sparse_agents.nn import (
     unrolled,
     use_backend,
 )
-from sparse_agents.policies.defaults import BySparsity, Defaults, defaults_for
+from sparse_agents.policies.defaults import BySparsity, Defaults, critics_sparsity, defaults_for
 from sparse_agents.policies.norms import add_norms
 from sparse_agents.policies.optimizer_options import OPTIMIZER_OPTIONS
 from sparse_agents.policies.options import divide
@@ -90,7 +91,8 @@ class SparsePolicyMixin:
             filled in at each forward (what is stored are connections all the same), ``"auto"`` by a table of what is
             faster, for each network, and ``"masked"`` for LSTMs; :meth:`backends` says what it is.
         layer_norm: networks, such as ``["critic"]``, whose hidden layers are normalised before their activations,
-            without gain and bias (Ba et al. 2016); by default what the class has at such a sparsity.
+            without gain and bias (Ba et al. 2016); by default what the class has at such a sparsity of
+            the critics.
         weight_decay: of networks that lack connections, one value or one by optimizer,
             ``{"actor": 1e-3, "critic": 0}``; by default likewise, unless ``optimizer_kwargs`` are given.
         learning_rate_scale: what the algorithm's learning rate is multiplied by for these, a number or ``"auto"``, one
@@ -209,14 +211,9 @@ class SparsePolicyMixin:
         assert isinstance(self, nn.Module)
         seed = fresh_seed()
         generator = torch.Generator().manual_seed(seed)
-        parts = self.parts()
+        optimizers, parts = self.optimizers(), self.parts()
         self._check_names(parts)
         sparsities = self._sparsities(parts)
-        defaults = defaults_for(sparsities.values(), self.defaults)
-        if self._sparse_kwargs["layer_norm"] is None:
-            self._sparse_kwargs["layer_norm"] = defaults.layer_norm
-        add_norms(self, parts, self.targets(), self._sparse_kwargs["layer_norm"])
-        optimizers, parts = self.optimizers(), self.parts()
         rules, schedules = {}, {}
         for name in optimizers:
             options = self._options_for("topology_kwargs", name, optimizers)
@@ -230,6 +227,10 @@ class SparsePolicyMixin:
             counts, begin = self._topologies(part, rules[part.optimizer], sparsities[part.network], generator)
             budgets[part.optimizer] |= counts
             topologies |= begin
+        defaults = defaults_for(critics_sparsity(parts, dict(ChainMap(*budgets.values()))), self.defaults)
+        if self._sparse_kwargs["layer_norm"] is None:
+            self._sparse_kwargs["layer_norm"] = defaults.layer_norm
+        add_norms(self, parts, self.targets(), self._sparse_kwargs["layer_norm"])
         followers = self._replace(topologies, [optimizer for optimizer in optimizers.values() if optimizer])
         controllers = {}
         for index, (name, optimizer) in enumerate(optimizers.items()):

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from sparse_agents.nn import is_dense_layer, matrix_shape
+from sparse_agents.policies.parts import Part
+
+ROUNDING = 1e-3
+"""What counts of connections may be off."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +29,23 @@ class Defaults:
 
 
 BySparsity = Mapping[float, Defaults]
-"""Each from a sparsity on; the first of them from 0."""
+"""Each from a sparsity of the critics on; the first of them from 0."""
 
 
-def defaults_for(sparsities: Collection[float | None], known: BySparsity) -> Defaults:
-    """Of a policy whose networks all have a sparsity from which on they hold.
+def defaults_for(sparsity: float, known: BySparsity) -> Defaults:
+    """Of a policy whose critics are so sparse."""
+    return known[max((level for level in known if level <= sparsity + ROUNDING), default=0.0)]
+
+
+def critics_sparsity(parts: Iterable[Part], connections: Mapping[str, int]) -> float:
+    """Of the critics, all their weight matrices together; 0 where there are none.
 
     Args:
-        sparsities: of networks; None where a distribution alone says how many connections there are.
-        known: those there are.
+        parts: of the policy, its layers being dense.
+        connections: those that layers are to have, by name; others stay dense.
     """
-    least = min((sparsity or 0.0 for sparsity in sparsities), default=0.0)
-    return known[max((level for level in known if level <= least), default=0.0)]
+    layers = {name: layer for part in parts if part.network == "critic" for name, layer in part.layers().items()}
+    sizes = {name: math.prod(matrix_shape(layer)) for name, layer in layers.items() if is_dense_layer(layer)}
+    if not sizes:
+        return 0.0
+    return 1 - sum(connections.get(name, size) for name, size in sizes.items()) / sum(sizes.values())

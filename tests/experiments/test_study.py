@@ -143,7 +143,15 @@ def test_a_run_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"agents": {**AGENTS, "sparse": {"from": "static"}, "static": {"from": "sparse"}}}, "in a circle: .*sparse"),
         ({"agents": {**AGENTS, "sparse": {"hyperparam": {}}}}, "Unknown key of agent sparse 'hyperparam'"),
         ({"comparisons": {"rule": {"agents": {"SET": "set"}}}}, "Unknown agent in comparison rule 'set'"),
-        ({"comparisons": {"rule": {"agents": {}, "seed": 1}}}, "not a study: .*seed"),
+        ({"comparisons": {"rule": {"agents": {"SET": "sparse"}, "seed": 1}}}, "Unknown key of comparison rule 'seed'"),
+        ({"comparisons": {"rule": {"agents": {}}}}, "agents of comparison rule: {} has no labels and agents"),
+        ({"comparisons": {"rule": {"agents": ["sparse"]}}}, "agents of comparison rule: .'sparse'. has no labels"),
+        ({"defaults": {"envs": PENDULUM, "seeds": 2, "steps": 300}}, "envs of comparison rule: 'Pendulum-v1' is no list"),
+        ({"defaults": {"envs": [PENDULUM], "seeds": 0, "steps": 300}}, "seeds of comparison rule: 0 is no whole number"),
+        ({"defaults": {"envs": [PENDULUM], "seeds": 2, "steps": "3e5"}}, "steps of comparison rule: '3e5' is no whole"),
+        ({"evaluations": {"interval": 100, "episodes": 1, "last": 0}}, "evaluations: last: 0 is no whole number"),
+        ({"agents": {**AGENTS, "dense": {**AGENTS["dense"], "hyperparams": "foo"}}}, "agent dense are 'foo', not names"),
+        ({"log": "x"}, "Unknown key of .*study.yml 'log'"),
         ({"evaluations": {"interval": 100}}, "not a study: .*episodes"),
         ({"agents": {**AGENTS, "dense": {"policy": "MlpPolicy"}}}, "lacks 'algo'"),
     ],
@@ -190,10 +198,21 @@ def test_the_shipped_study_is_understood() -> None:
 def test_a_mean_over_environments_needs_every_seed(tmp_path: Path) -> None:
     study = Study.read(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
-    for seed in (0, 1):
-        made(study, "dense", PENDULUM, seed, [0, 100, 100])
+    made(study, "dense", PENDULUM, 0, [0, 100, 100])
     made(study, "sparse", PENDULUM, 0, [0, 50, 50])
+    assert "| SET | 50 (1 seed) | – |" in report(study, study.comparisons["rule"])
+    made(study, "dense", PENDULUM, 1, [0, 100, 100])
     assert "| SET | 50, **0.50** (1 seed) | – |" in report(study, study.comparisons["rule"])
+
+
+def test_returns_below_zero_have_no_ratio(tmp_path: Path) -> None:
+    """Of two such the worse one is the larger part."""
+    study = Study.read(study_file(tmp_path))
+    study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
+    for agent, value in (("dense", -100), ("sparse", -200)):
+        for seed in (0, 1):
+            made(study, agent, PENDULUM, seed, [0, value, value])
+    assert "| SET | -200 [-200, -200] | – |" in report(study, study.comparisons["rule"])
 
 
 def test_runs_outlive_their_folders(tmp_path: Path) -> None:
@@ -226,6 +245,20 @@ def test_a_comparison_of_which_nothing_is_known_leaves_the_page_alone(tmp_path: 
     study.document.write_text("<!-- study: rule -->\nof old\n<!-- end -->\n")
     assert "| dense | – | – |" in report(study, study.comparisons["rule"])
     assert "of old" in study.document.read_text()
+
+
+def test_a_page_that_says_more_is_left_alone(tmp_path: Path) -> None:
+    """Of runs that were made elsewhere."""
+    study = Study.read(study_file(tmp_path))
+    page = "<!-- study: rule -->\n| | Pendulum-v1 | |\n|---|---|---|\n| dense | 7 | – |\n| SET | 8 | – |\n<!-- end -->\n"
+    study.document.write_text(page)
+    made(study, "dense", PENDULUM, 0, [0, 100, 100])
+    assert report(study, study.comparisons["rule"]).endswith("page.md says more than this, and is left as it is.")
+    assert study.document.read_text() == page
+    assert not study.figures.exists()
+    made(study, "sparse", PENDULUM, 0, [0, 100, 100])
+    report(study, study.comparisons["rule"])
+    assert "| SET | 100 (1 seed) |" in study.document.read_text()
 
 
 def test_a_recorded_run_of_other_settings_is_refused(tmp_path: Path) -> None:

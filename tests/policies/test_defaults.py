@@ -26,19 +26,30 @@ def normalised(model: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("sparsities", "expected"),
+    ("sparsity", "expected"),
+    [(0.0, ALWAYS), (0.49, ALWAYS), (0.5, SPARSER), (0.94, SPARSER), (0.9499, SPARSEST), (0.99, SPARSEST)],
+)
+def test_each_holds_from_a_sparsity_on(sparsity: float, expected: Defaults) -> None:
+    """A thousandth less is rounding."""
+    assert defaults_for(sparsity, {0.0: ALWAYS, 0.5: SPARSER, 0.95: SPARSEST}) is expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
     [
-        ([0.2, 0.2], ALWAYS),
-        ([0.5, 0.7], SPARSER),
-        ([0.95, 0.4], ALWAYS),
-        ([0.95, 0.95], SPARSEST),
-        ([1 - 1e-9], SPARSEST),
-        ([None, 0.99], ALWAYS),
-        ([], ALWAYS),
+        ({"sparsity": {"actor": 0.5, "critic": 0.96}}, True),
+        ({"sparsity": {"actor": 0.96, "critic": 0.9}}, False),
+        ({"sparsity": 0.95, "actor_share": 0.34}, True),
+        ({"sparsity": 0.95, "actor_share": 0.1}, False),
+        ({"distribution": {"*": 0.95}}, True),
+        ({"sparsity": 0.95, "exclude": ["critic.*"]}, False),
+        ({"sparsity": 0.95, "exclude": ["critic.*.0"]}, False),
+        ({"sparsity": 0.95, "topology": "gmp"}, True),
     ],
 )
-def test_every_network_has_to_be_as_sparse(sparsities: list[float | None], expected: Defaults) -> None:
-    assert defaults_for(sparsities, {0.0: ALWAYS, 0.5: SPARSER, 0.95: SPARSEST}) is expected
+def test_it_is_the_critics_that_have_to_be_so_sparse(options: dict[str, Any], expected: bool) -> None:
+    """All their matrices together, in the end."""
+    assert ("critic" in normalised(build(TD3, policy_kwargs={"net_arch": [64, 64], **options}))) is expected
 
 
 @pytest.mark.parametrize("kind", [TD3, DDPG])
