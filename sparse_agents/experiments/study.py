@@ -50,7 +50,9 @@ class Agent:
 
     def __post_init__(self) -> None:
         if not isinstance(self.hyperparams, Mapping):
-            raise ConfigurationError(f"hyperparams of agent {self.name} are {self.hyperparams!r}, not names and values.")
+            raise ConfigurationError(
+                f"hyperparams of agent {self.name} are {self.hyperparams!r}, not names and values."
+            )
 
     def arguments(self, env: str, seed: int, steps: int, evaluations: Evaluations) -> tuple[str, ...]:
         """Of the train command, but for where it writes."""

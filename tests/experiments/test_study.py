@@ -146,11 +146,20 @@ def test_a_run_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"comparisons": {"rule": {"agents": {"SET": "sparse"}, "seed": 1}}}, "Unknown key of comparison rule 'seed'"),
         ({"comparisons": {"rule": {"agents": {}}}}, "agents of comparison rule: {} has no labels and agents"),
         ({"comparisons": {"rule": {"agents": ["sparse"]}}}, "agents of comparison rule: .'sparse'. has no labels"),
-        ({"defaults": {"envs": PENDULUM, "seeds": 2, "steps": 300}}, "envs of comparison rule: 'Pendulum-v1' is no list"),
-        ({"defaults": {"envs": [PENDULUM], "seeds": 0, "steps": 300}}, "seeds of comparison rule: 0 is no whole number"),
+        (
+            {"defaults": {"envs": PENDULUM, "seeds": 2, "steps": 300}},
+            "envs of comparison rule: 'Pendulum-v1' is no list",
+        ),
+        (
+            {"defaults": {"envs": [PENDULUM], "seeds": 0, "steps": 300}},
+            "seeds of comparison rule: 0 is no whole number",
+        ),
         ({"defaults": {"envs": [PENDULUM], "seeds": 2, "steps": "3e5"}}, "steps of comparison rule: '3e5' is no whole"),
         ({"evaluations": {"interval": 100, "episodes": 1, "last": 0}}, "evaluations: last: 0 is no whole number"),
-        ({"agents": {**AGENTS, "dense": {**AGENTS["dense"], "hyperparams": "foo"}}}, "agent dense are 'foo', not names"),
+        (
+            {"agents": {**AGENTS, "dense": {**AGENTS["dense"], "hyperparams": "foo"}}},
+            "agent dense are 'foo', not names",
+        ),
         ({"log": "x"}, "Unknown key of .*study.yml 'log'"),
         ({"evaluations": {"interval": 100}}, "not a study: .*episodes"),
         ({"agents": {**AGENTS, "dense": {"policy": "MlpPolicy"}}}, "lacks 'algo'"),
@@ -250,7 +259,9 @@ def test_a_comparison_of_which_nothing_is_known_leaves_the_page_alone(tmp_path: 
 def test_a_page_that_says_more_is_left_alone(tmp_path: Path) -> None:
     """Of runs that were made elsewhere."""
     study = Study.read(study_file(tmp_path))
-    page = "<!-- study: rule -->\n| | Pendulum-v1 | |\n|---|---|---|\n| dense | 7 | – |\n| SET | 8 | – |\n<!-- end -->\n"
+    page = (
+        "<!-- study: rule -->\n| | Pendulum-v1 | |\n|---|---|---|\n| dense | 7 | – |\n| SET | 8 | – |\n<!-- end -->\n"
+    )
     study.document.write_text(page)
     made(study, "dense", PENDULUM, 0, [0, 100, 100])
     assert report(study, study.comparisons["rule"]).endswith("page.md says more than this, and is left as it is.")
