@@ -103,6 +103,7 @@ extern "C" __global__ void mean(const __grid_constant__ sa_mean op) {
 // A row of blocks for each tensor. Steps are counted afterwards, by count_step.
 extern "C" __global__ void adam(const __grid_constant__ sa_adam op) {
   const int tensor = blockIdx.y;
+  if (static_cast<long long>(blockIdx.x) * blockDim.x >= op.size[tensor]) return;
   float* factors = reinterpret_cast<float*>(slab);
   if (threadIdx.x == 0) {
     const double step = static_cast<double>(*op.step[tensor]) + 1.0;

@@ -61,8 +61,8 @@ def markdown(study: Study, comparison: Comparison, curves: ByEnvironment) -> str
     known = {env: float(of_first.mean()) for env, of_first in scores.items() if len(of_first) == comparison.seeds}
     references = {env: mean for env, mean in known.items() if mean > 0}
     lines = [
-        f"{comparison.steps:,} environment steps, {counted(comparison.seeds, 'seed')}: `python scripts/study.py {study.path} "
-        f"{comparison.name}`",
+        f"{comparison.steps:,} environment steps, {counted(comparison.seeds, 'seed')}: "
+        f"`python scripts/study.py {study.path} {comparison.name}`",
         "",
         f"| | {' | '.join(comparison.envs)} | of {first} |",
         f"|---|{'---|' * len(comparison.envs)}---|",

@@ -74,8 +74,8 @@ def densify_agent(model: BaseAlgorithm) -> BaseAlgorithm:
         )
     if policy.sparse_options()["layer_norm"]:
         raise ConfigurationError(
-            f"{policy.dense_class().__name__} has no LayerNorm, and this policy has layer_norm, by default where critics "
-            "are at 95% sparsity or more (layer_norm=[] when it is made has none). Of parts, "
+            f"{policy.dense_class().__name__} has no LayerNorm, and this policy has layer_norm, by default where "
+            "critics are at 95% sparsity or more (layer_norm=[] when it is made has none). Of parts, "
             "sparse_agents.densify(model.policy.actor) and its like make dense copies; sparse-agents export has other "
             "formats."
         )

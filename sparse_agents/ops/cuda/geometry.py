@@ -94,8 +94,8 @@ def row_geometry(rows: int, held: int, features: int, batch: int, processor: Pro
     passes; of rows that go together ``block`` count as one.
 
     As few lanes as hold such a row, for blocks to have many rows and each tile to be fetched by few of them; the
-    batch is split where that leaves multiprocessors idle. Tiles pass through shared memory where a block has more
-    connections than they have features.
+    batch is split where that leaves multiprocessors idle. Tiles pass through shared memory, whole at every pass, where
+    a block has more connections than it would copy features.
     """
     most = ENTRIES[block][-1]
     lanes = next((n for n in LANES if n * most >= held), LANES[-1])
@@ -103,7 +103,8 @@ def row_geometry(rows: int, held: int, features: int, batch: int, processor: Pro
     threads = min(MOST_THREADS[block], -(-rows * lanes // 32) * 32)
     blocks = -(-rows * lanes // threads)
     part = part_of_tiles(processor)
-    stages = STAGES if min(rows, threads // lanes) * held > features else 0
+    passes = -(-held // (lanes * entries))
+    stages = STAGES if min(rows, threads // lanes) * held > passes * features else 0
     shared = stages * min(part, features) * COLUMNS * 4
     resident = max(1, min(processor.shared_bytes // max(shared, 1), THREADS // threads))
     tiles = tiles_of(batch)

@@ -56,6 +56,18 @@ def test_a_small_layer_splits_the_batch_over_idle_multiprocessors() -> None:
     assert (g.splits, g.tiles_each) == (32, 1)
 
 
+@pytest.mark.parametrize(("rows", "held", "features", "block"), [(1024, 410, 4096, 4), (16384, 1790, 16384, 1)])
+def test_rows_of_several_passes_are_read_from_where_they_are(rows: int, held: int, features: int, block: int) -> None:
+    """4096 x 4096 at 90% in blocks of 4, four passes of 16 rows each; 16384 x 16384 at 90%, two of them. A pass would
+    copy all features, more than the block has connections.
+    """
+    g = row_geometry(rows, held, features, 1024, H200, block)
+    passes = -(-held // (g.lanes * g.entries))
+    assert passes > 1
+    assert features < g.threads // g.lanes * held < passes * features
+    assert g.stages == 0
+
+
 def test_what_is_hardly_read_twice_is_read_from_where_it_is() -> None:
     """128 rows of 32 connections to 4096 features go together, 4 lanes for each."""
     assert row_geometry(4096, 33, 4096, 8, H200).stages == STAGES
