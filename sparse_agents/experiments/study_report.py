@@ -25,8 +25,10 @@ def report(study: Study, comparison: Comparison) -> str:
     study.record.write()
     table = markdown(study, comparison, curves)
     drawn = {env: of_env for env, of_env in curves.items() if of_env}
-    if not drawn or filled_cells(table) < filled_cells(before):
+    if filled_cells(table) < filled_cells(before):
         return f"{table}\n\n{study.document} says more than this, and is left as it is."
+    if not drawn:
+        return table
     study.figures.mkdir(parents=True, exist_ok=True)
     figure = study.figures / f"{comparison.name}.svg"
     draw(drawn, f"{comparison.steps:,} steps, up to {counted(comparison.seeds, 'seed')}", figure)

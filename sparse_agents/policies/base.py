@@ -227,7 +227,7 @@ class SparsePolicyMixin:
             counts, begin = self._topologies(part, rules[part.optimizer], sparsities[part.network], generator)
             budgets[part.optimizer] |= counts
             topologies |= begin
-        defaults = defaults_for(critics_sparsity(parts, dict(ChainMap(*budgets.values()))), self.defaults)
+        defaults = defaults_for(critics_sparsity(parts, ChainMap(*budgets.values())), self.defaults)
         if self._sparse_kwargs["layer_norm"] is None:
             self._sparse_kwargs["layer_norm"] = defaults.layer_norm
         add_norms(self, parts, self.targets(), self._sparse_kwargs["layer_norm"])
