@@ -33,8 +33,11 @@ class _BackwardCalls(TorchFunctionMode):
 
     def remove(self, probe: CurvatureProbe) -> None:
         self.probes.discard(probe)
+        self.leave_if_idle()
+
+    def leave_if_idle(self) -> None:
         innermost = torch.overrides._get_current_function_mode() is self
-        if self._entered and not self.probes and innermost:  # else it stays, with nobody to tell
+        if self._entered and innermost and not list(self.probes):  # else it stays, with nobody to tell
             self.__exit__(None, None, None)
             self._entered = False
 
@@ -51,6 +54,7 @@ class CurvatureProbe:
     def __init__(self) -> None:
         self.products: list[Tensor] | None = None
         self._weights: Sequence[Tensor] = ()
+        weakref.finalize(self, _CALLS.leave_if_idle).atexit = False
 
     @property
     def armed(self) -> bool:

@@ -64,3 +64,12 @@ def test_gradients_are_those_without_a_probe() -> None:
         assert torch.equal(layer.weight.grad, wanted)
     assert probe.products is None
     assert torch.overrides._get_current_function_mode() is None
+
+
+def test_a_probe_that_is_dropped_is_disarmed() -> None:
+    _, layers = network()
+    probe = CurvatureProbe()
+    probe.arm([layer.weight for layer in layers])
+    assert torch.overrides._get_current_function_mode() is not None
+    del probe
+    assert torch.overrides._get_current_function_mode() is None
