@@ -21,9 +21,9 @@ class SRigL(TopologyRule):
     Lasby, Golubeva, Evci, Nica, Ioannou, "Dynamic Sparse Training with Structured Sparsity", ICLR 2024, section 3. With
     K = ⌊ζ·nnz⌋, a weight is salient if it is among the nnz − K largest |w|, or the K largest |dense gradient| of absent
     ones. Units with fewer than max(1, ⌊γ·fan-in⌋) salient weights are ablated, but not in an output layer. The others
-    share the layer's connections equally: each keeps what it has among the nnz − K largest |w|, up to its fan-in,
-    and grows the rest by |dense gradient|. An ablated unit comes back when it has salient weights again. The update
-    follows the optimizer's step, unlike RigL's.
+    share the layer's connections equally: each keeps what it has among the nnz − K largest |w| of theirs, up to its
+    fan-in, and grows the rest by |dense gradient|. An ablated unit comes back when it has salient weights again. The
+    update follows the optimizer's step, unlike RigL's.
 
     Differences from the authors' code: fan-ins differ by one where the number of connections is not a multiple of
     the number of units, so that it is exact (theirs rounds down); an

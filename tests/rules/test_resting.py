@@ -48,6 +48,14 @@ def test_a_long_exchange_keeps_the_largest_of_all(
     assert moved > 5 * nnz
 
 
+def test_of_equal_weights_the_connections_stay() -> None:
+    edges = Edges.from_ids(torch.tensor([0, 1]), (1, 4))
+    none = torch.tensor(0.0, dtype=torch.float64)
+    resting = Resting(torch.tensor([2, 3]), torch.tensor([-0.3, 0.1]), none, none, torch.tensor(0))
+    assert resting.larger_than(torch.tensor([0.3, 0.5]), edges)[0] == 0
+    assert resting.larger_than(torch.tensor([0.2, 0.5]), edges)[0] == 1
+
+
 def test_initial_values_are_uniform_below_the_ceiling() -> None:
     resting = Resting.below(torch.tensor([0.5, -0.2]), torch.Generator().manual_seed(0))
     values = everything(resting, 100_000) / 0.2

@@ -54,6 +54,13 @@ def test_dsr_moves_its_threshold_when_too_few_or_too_many_go(fraction: float, fa
     assert float(memory.other["threshold"]) == 0.5 * factor
 
 
+def test_dsr_keeps_what_is_as_large_as_the_threshold() -> None:
+    (rewire,) = update(DSR(threshold=0.5), view([[0.5, 0.9, _], [0.2, _, _]]))
+    assert rewire is not None
+    assert rewire.dropped == 1
+    assert {(0, 0), (0, 1)} < set(places(rewire))
+
+
 def test_dsr_leaves_a_layer_one_connection() -> None:
     layer = view([[0.1, 0.3, 0.2, _, _, _]])
     (rewire,) = update(DSR(threshold=0.5), layer)
@@ -78,6 +85,16 @@ def test_deepr_replaces_connections_that_turned_their_sign() -> None:
     assert {(0, 0), (1, 0)} < set(places(rewire))
     born = DeepR().new_weights(layer, rewire)
     assert born.abs().tolist() == [1e-12]
+
+
+def test_deepr_keeps_a_weight_of_zero() -> None:
+    """It has not turned yet."""
+    layer = view([[0.0, -0.3, _, _]])
+    layer.memory.slots["sign"] = torch.tensor([1.0, 1.0]).double()
+    (rewire,) = update(DeepR(), layer)
+    assert rewire is not None
+    assert rewire.source.tolist().count(-1) == 1
+    assert (0, 0) in places(rewire)
 
 
 def test_deepr_shrinks_every_weight_towards_zero() -> None:
@@ -107,6 +124,14 @@ def test_snfs_grows_where_momentum_is_large() -> None:
     first, second = update(SNFS(), one, two)
     assert after(one, first) == [[_, 0.9, 0.0, _, 0.0]]
     assert after(two, second) == [[_, _, 0.7, 0.8, _, 0.0]]
+
+
+def test_snfs_leaves_a_layer_one_connection() -> None:
+    """⌈0.5 · 1⌉ of one would be all of it."""
+    layer = view([[0.1, _, _]])
+    layer.memory.other["m"] = torch.tensor([[1.0, 3.0, 2.0]]).double()
+    layer.memory.other["v"] = torch.ones_like(layer.memory.other["m"])
+    assert update(SNFS(), layer) == [None]
 
 
 def test_snfs_follows_the_dense_gradient_at_every_step() -> None:
@@ -220,19 +245,41 @@ def test_srigl_cuts_only_units_that_are_overfull() -> None:
     assert after(layer, rewire) == [[0.95, _, _, 0.0], [0.9, 0.8, _, _], [_, 0.0, 0.0, _]]
 
 
-def test_srigl_ablates_units_without_salient_weights() -> None:
-    """The second unit has neither a large weight nor a large gradient: its place goes to the first and the last."""
+@pytest.mark.parametrize("ablation", [0.5, 0.1])
+def test_srigl_ablates_units_without_salient_weights(ablation: float) -> None:
+    """The second unit has no large weight, nor a large gradient where it has no connection: a tenth of two still asks
+    for one. Its place goes to the first and the last."""
     layer = view(
         [[0.9, 0.8, _, _], [0.1, 0.2, _, _], [0.7, _, 0.6, _]],
-        [[0, 0, 9, 8], [0, 0, 0, 0], [0, 7, 0, 5]],
+        [[0, 0, 9, 8], [9.5, 9.5, 0, 0], [0, 7, 0, 5]],
     )
-    (rewire,) = update(SRigL(ablation=0.5), layer, paths=[("layer", "another")])
+    (rewire,) = update(SRigL(ablation=ablation), layer, paths=[("layer", "another")])
     assert places(rewire) == [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 3)]
     with pytest.raises(ValueError, match="Name them in `paths`, or set ablation=0"):
-        update(SRigL(ablation=0.5), layer)
-    (output,) = update(SRigL(ablation=0.5), layer, paths=[("layer",)])
+        update(SRigL(ablation=ablation), layer)
+    (output,) = update(SRigL(ablation=ablation), layer, paths=[("layer",)])
     assert output is not None
     assert output.edges.row_ptr.diff().tolist() == [2, 2, 2]
+
+
+def test_srigl_keeps_smaller_weights_where_a_unit_is_ablated() -> None:
+    """Four stay. 0.2 would be of them, but its unit has one salient weight where two are asked for: 0.05 stays."""
+    layer = view(
+        [[0.9, 0.8, 0.05, _], [0.2, 0.1, _, _], [0.7, _, _, _]],
+        [[0, 0, 0, 9], [0, 0, 0, 0], [0, 8, 2, 1]],
+    )
+    (rewire,) = update(SRigL(ablation=1.0), layer, fraction=0.34, paths=[("layer", "another")])
+    assert after(layer, rewire) == [[0.9, 0.8, 0.05, _], [_, _, _, _], [0.7, 0.0, 0.0, _]]
+
+
+def test_srigl_leaves_as_many_units_as_the_connections_need() -> None:
+    """Nine do not fit into the first two units of four, which alone have the two salient weights asked for."""
+    layer = view(
+        [[0.9, 0.8, 0.7, 0.6], [0.5, 0.4, _, _], [0.3, _, _, _], [0.2, 0.1, _, _]],
+        [[0, 0, 0, 0], [0, 0, 9, 0], [0, 3, 2, 1], [0, 0, 0, 0]],
+    )
+    (rewire,) = update(SRigL(ablation=1.0), layer, fraction=0.12, paths=[("layer", "another")])
+    assert after(layer, rewire) == [[0.9, 0.8, 0.7, _], [0.5, 0.4, 0.0, _], [0.3, 0.0, 0.0, _], [_, _, _, _]]
 
 
 def test_srigl_starts_with_constant_fan_in() -> None:
