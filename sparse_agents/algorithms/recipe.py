@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from sparse_agents.algorithms.run_length import NOT_YET, end_with_the_run
+from sparse_agents.algorithms.run_length import end_with_the_run
 from sparse_agents.errors import unknown
+from sparse_agents.topology import NOT_YET
 
 # The topology stays as it is for the last 50k of the paper's 1M steps.
 FROZEN_FRACTION = 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 from stable_baselines3 import TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -13,9 +14,6 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from sparse_agents.control import TopologyController
 from sparse_agents.errors import ConfigurationError
 from sparse_agents.policies import SparsePolicyMixin
-
-NOT_YET = 0
-"""An ``end`` to start with, at which nothing is due, where the length of the run will be known."""
 
 
 def end_with_the_run(model: BaseAlgorithm, total_timesteps: int, frozen_fraction: float = 0.0) -> None:
@@ -44,7 +42,15 @@ def end_with_the_run(model: BaseAlgorithm, total_timesteps: int, frozen_fraction
                 "is to be complete: topology_kwargs={'end': ...}, in optimizer steps."
             )
         delay = model.policy_delay if isinstance(model, TD3) and network == "actor" else 1
-        controller.end_at(None if steps is None else controller.steps + steps // delay)
+        last = None if steps is None else controller.steps + steps // delay
+        if controller.rule.ramps and last is not None and controller.steps == 0 and last < controller.schedule.first:
+            warnings.warn(
+                f"{type(controller.rule).__name__} would first prune {network} at optimizer step "
+                f"{controller.schedule.first}, and the run has {last}: it ends as it began. Give "
+                "topology_kwargs={'update_interval': ...}.",
+                stacklevel=2,
+            )
+        controller.end_at(last)
 
 
 def _gradient_steps(model: BaseAlgorithm, until: float) -> int | None:

@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from sparse_agents.algorithms import NOT_YET, end_with_the_run
+from sparse_agents.algorithms import end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
 from sparse_agents.cli.options import (
     OWN_FLAGS,
@@ -53,6 +53,7 @@ from sparse_agents.runs import (
     save_statistics,
     with_action_noise,
 )
+from sparse_agents.topology import NOT_YET
 
 
 def main(argv: Sequence[str]) -> None:

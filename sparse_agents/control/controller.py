@@ -187,11 +187,10 @@ class TopologyController(nn.Module, StepListener):
 
     def _views(self) -> list[LayerView]:
         """Not those whose dense gradient the rule needs and no backward has left."""
-        return [
-            self.view(name)
-            for name, layer in self.layers.items()
-            if layer.probe.pairs or not self.rule.needs_dense_gradient
-        ]
+        return [self.view(name) for name in self.layers if self._reached(name)]
+
+    def _reached(self, name: str) -> bool:
+        return bool(self.layers[name].probe.pairs) or not self.rule.needs_dense_gradient
 
     def view(self, name: str) -> LayerView:
         """A layer as the rule sees it now."""
@@ -238,7 +237,13 @@ class TopologyController(nn.Module, StepListener):
             if not isinstance(layer, SparseLayer)
         }
         update = Update(
-            views, self.schedule.at(step), self.generator, self.memory, [tuple(path) for path in self.paths], fixed
+            views,
+            self.schedule.at(step),
+            self.generator,
+            self.memory,
+            [tuple(path) for path in self.paths],
+            fixed,
+            [self.view(name) for name in self.layers if not self._reached(name)],
         )
         self.gradient_flow = GradientFlow.at_update(self.layers)
         for view, rewire in zip(views, self.rule.update(update), strict=True):

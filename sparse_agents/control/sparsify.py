@@ -26,7 +26,7 @@ from sparse_agents.nn import (
     unrolled,
     use_backend,
 )
-from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, largest_edges, make_rule
+from sparse_agents.rules import RULES, SCHEDULE_OPTIONS, TopologyRule, make_rule
 from sparse_agents.topology import Budget, Distribution, Schedule, Topology, allocate
 
 INITIAL_TOPOLOGIES = ("rule", "magnitude")
@@ -41,7 +41,9 @@ def split_options(
 
     ``defaults``: the schedule's, given the rule and the class registered as ``topology``.
     """
-    options = dict(options or {})
+    options = {} if options is None else options
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"topology_kwargs={options!r} is not a dict of options.")
     rule = make_rule(topology, **{k: v for k, v in options.items() if k not in SCHEDULE_OPTIONS})
     timing = {k: v for k, v in options.items() if k in SCHEDULE_OPTIONS}
     return rule, rule.schedule(timing, defaults(rule, RULES[topology]))
@@ -60,12 +62,10 @@ def initial_topologies(
     """
     if initial not in INITIAL_TOPOLOGIES:
         raise unknown("initial_topology", initial, INITIAL_TOPOLOGIES)
-    at_random = type(rule).initial_edges is TopologyRule.initial_edges
-    by_size = initial == "magnitude" and at_random
     return {
         name: Topology(
-            largest_edges(weights[name], rule.start(budget, weights[name].numel()))
-            if by_size
+            rule.largest_edges(name, weights[name], budget)
+            if initial == "magnitude"
             else rule.initial_edges(name, weights[name], budget, generator)
         )
         for name, budget in budgets.items()
@@ -112,7 +112,7 @@ def sparsify(
         exclude: name patterns (as in shells) of layers that stay dense and do not count.
         weight_init: ``"scaled"`` keeps the variance of a unit's input, ``"inherit"`` keeps the weights.
         initial_topology: ``"rule"``: as the rule says, which is mostly at random; ``"magnitude"``: the largest weights
-            of each layer, under rules that begin at random.
+            of each layer, group or unit, where the rule would begin at random.
         backend: ``"csr"`` computes by connections, ``"masked"`` densely, with matrices that are filled in at each
             forward.
         paths: names of linear layers one after the other, from an input of the module to an output, for rules that

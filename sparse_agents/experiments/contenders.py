@@ -36,14 +36,16 @@ class Contender:
         return {**published, **timing, **self.options}
 
 
+_AS_PUBLISHED: dict[str, Mapping[str, Any]] = {"snip": {"scope": "global"}, "grasp": {"scope": "global"}}
+"""Where policies have another default."""
 _VARIANTS = (
     Contender("snip, by layer", "snip", {"scope": "layer"}),
     Contender("mest, soft bound", "mest", {"soft": True}),
     Contender("ctre, seq", "ctre", {"variant": "seq", "random_after": 10}),
     Contender("nm, static", "nm", {"dynamic": False}),
 )
+_RULES = (Contender(name, name, _AS_PUBLISHED.get(name, {})) for name in RULES)
 
 CONTENDERS: dict[str, Contender] = {
-    contender.name: contender
-    for contender in (Contender("dense", None), *(Contender(name, name) for name in RULES), *_VARIANTS)
+    contender.name: contender for contender in (Contender("dense", None), *_RULES, *_VARIANTS)
 }

@@ -48,7 +48,7 @@ from sparse_agents.policies.optimizer_options import OPTIMIZER_OPTIONS
 from sparse_agents.policies.options import divide
 from sparse_agents.policies.parts import Part
 from sparse_agents.policies.settings import by_network, network_sparsities
-from sparse_agents.rules import TopologyRule, overlay
+from sparse_agents.rules import TopologyRule, overlay, rule_class
 from sparse_agents.topology import Budget, Topology, allocate
 
 # In optimizer steps; those of Sokar et al. (2022), where a rule has none of its own for reinforcement learning.
@@ -84,7 +84,7 @@ class SparsePolicyMixin:
         dense_output: keep output layers dense; they count in the sparsity.
         weight_init: ``"scaled"`` or ``"inherit"``.
         initial_topology: ``"rule"``: as the rule says, which is mostly at random; ``"magnitude"``: the largest weights
-            of each layer, under rules that begin at random.
+            of each layer, group or unit, where the rule would begin at random.
         include: name patterns of layers to make sparse; others stay dense and are not counted.
         exclude: name patterns of layers, among those, that stay dense and are not counted, such as ``"critic.*.0"``.
         backend: how linear layers compute: ``"csr"`` by connections, ``"masked"`` densely, with matrices that are
@@ -217,6 +217,7 @@ class SparsePolicyMixin:
         rules, schedules = {}, {}
         for name in optimizers:
             options = self._options_for("topology_kwargs", name, optimizers)
+            options = {**rule_class(self._sparse_kwargs["topology"]).reinforcement_options, **options}
             recipe = self._options_for("topology_defaults", name, optimizers)
             make = partial(_defaults, recipe)
             rules[name], schedules[name] = split_options(self._sparse_kwargs["topology"], options, make)

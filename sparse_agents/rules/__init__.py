@@ -14,7 +14,7 @@ from sparse_agents.rules.magnitude import Magnitude
 from sparse_agents.rules.mest import MEST
 from sparse_agents.rules.nm import NM
 from sparse_agents.rules.pruning import OneShotRule, PruningRule
-from sparse_agents.rules.registry import RULES, SCHEDULE_OPTIONS, make_rule, register
+from sparse_agents.rules.registry import RULES, SCHEDULE_OPTIONS, make_rule, register, rule_class
 from sparse_agents.rules.rigl import RigL
 from sparse_agents.rules.rlx2 import RLx2
 from sparse_agents.rules.scores import gradient_growth, largest_edges, magnitude_drop, random_growth, smallest
@@ -94,5 +94,6 @@ __all__ = [
     "overlay",
     "random_growth",
     "register",
+    "rule_class",
     "smallest",
 ]

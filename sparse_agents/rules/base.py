@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.rules.scores import largest_edges
 from sparse_agents.rules.view import LayerView, Update
 from sparse_agents.topology import Edges, Moment, Rewire, Schedule, complement, random_edges
 
@@ -35,7 +36,7 @@ class TopologyRule(ABC):
     """Whether the topology ever changes."""
     needs_dense_gradient: bool = False
     """Whether ``update`` reads ``layer.probe``."""
-    convolutions: ClassVar[bool] = True
+    convolutions: bool = True
     """Whether its layers may be convolutions, whose weights many units share."""
     needs_curvature: bool = False
     """Whether ``update`` reads ``layer.curvature``."""
@@ -58,6 +59,10 @@ class TopologyRule(ABC):
     """The schedule in policies, where it differs from what they give every rule."""
     timed: bool = True
     """Whether the options of the schedule mean something to the rule."""
+    reinforcement_options: ClassVar[Mapping[str, Any]] = {}
+    """Options of the rule's own in policies, where they differ from what ``__init__`` says."""
+    itop: ClassVar[bool] = False
+    """Whether ``schedule="itop"`` is published for it."""
 
     def start(self, budget: int, size: int) -> int:
         """Connections a layer begins with, of ``size`` possible ones."""
@@ -79,15 +84,22 @@ class TopologyRule(ABC):
         shape = (weight.shape[0], weight.shape[1])
         return random_edges(shape, self.start(budget, weight.numel()), generator)
 
+    def largest_edges(self, name: str, weight: Tensor, budget: int) -> Edges:
+        """As :meth:`initial_edges`, but those of the largest |weight|: ``initial_topology="magnitude"``."""
+        return largest_edges(weight, self.start(budget, weight.numel()))
+
     def schedule(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Schedule | None:
         """When to update, from the user's options over the defaults; None for never.
 
         ``schedule="itop"`` stands for the settings of Liu et al. (2021) for this kind of growth.
         """
-        if not self.dynamic:
-            return None
         settings = overlay(defaults, options)
         if settings.get("schedule") == "itop":
+            if not self.itop:
+                raise ConfigurationError(
+                    f"schedule='itop' sets the intervals of Liu et al. (2021) for 'set' and 'rigl', and this is "
+                    f"{type(self).__name__}. Give update_interval and drop_fraction."
+                )
             itop = {"update_interval": ITOP_INTERVALS[self.needs_dense_gradient], "drop_fraction": 0.5}
             settings = {**overlay(overlay(defaults, itop), options), "schedule": "constant"}
         made = Schedule(**settings)
@@ -96,7 +108,7 @@ class TopologyRule(ABC):
                 f"{type(self).__name__} changes the number of connections up to `end`, the last update's step, which "
                 "is not set. Give topology_kwargs={'end': ...}, about as many optimizer steps as the run will have."
             )
-        return made
+        return made if self.dynamic else None
 
     @abstractmethod
     def update(self, update: Update) -> Sequence[Rewire | None]:
@@ -139,22 +151,32 @@ class ExchangeRule(TopologyRule):
 
 def replace(layer: LayerView, drop: Tensor, rule: ExchangeRule) -> Rewire | None:
     """Drop these slots and let the rule grow as many."""
-    if len(drop) == 0:
-        return None
-    kept = complement(drop, layer.edges.nnz)
-    grown = rule.grow(layer, layer.edges.ids[kept], len(drop))
-    problem = None
-    if len(kept) + len(drop) != layer.edges.nnz:
-        problem = "drops a connection twice"
-    elif grown.dtype != torch.int64 or grown.ndim != 1:
-        problem = f"grows a {grown.dtype} tensor of shape {tuple(grown.shape)}, not int64 positions [n]"
-    elif len(grown) != len(drop):
-        problem = f"grows {len(grown)} connections where it dropped {len(drop)}"
-    elif int(grown.min()) < 0 or int(grown.max()) >= layer.edges.size:
-        problem = f"grows positions outside 0..{layer.edges.size - 1}"
+    edges = layer.edges
+    problem = _indices(drop, edges.nnz, "drops", "slots")
     if problem is None:
-        rewire = Rewire.exchange(layer.edges, kept, grown, rule.keep_regrown)
+        if len(drop) == 0:
+            return None
+        kept = complement(drop, edges.nnz)
+        grown = rule.grow(layer, edges.ids[kept], len(drop))
+        problem = _indices(grown, edges.size, "grows", "positions")
+        if len(kept) + len(drop) != edges.nnz:
+            problem = "drops a connection twice"
+        elif problem is None and len(grown) != len(drop):
+            problem = f"grows {len(grown)} connections where it dropped {len(drop)}"
+    if problem is None:
+        rewire = Rewire.exchange(edges, kept, grown, rule.keep_regrown)
         if bool((rewire.edges.ids.diff() > 0).all()):
             return rewire
         problem = "grows a position twice, or one that is taken"
     raise ConfigurationError(f"{type(rule).__name__} {problem}, in layer {layer.name!r}. Mend its drop() or grow().")
+
+
+def _indices(found: object, count: int, verb: str, kind: str) -> str | None:
+    """What keeps ``found`` from being int64 indices below ``count``, None if nothing does."""
+    if not isinstance(found, Tensor):
+        return f"{verb} {type(found).__name__}, not a tensor of {kind}"
+    if found.dtype != torch.int64 or found.ndim != 1:
+        return f"{verb} a {found.dtype} tensor of shape {tuple(found.shape)}, not int64 {kind} [n]"
+    if len(found) and (int(found.min()) < 0 or int(found.max()) >= count):
+        return f"{verb} {kind} outside 0..{count - 1}"
+    return None

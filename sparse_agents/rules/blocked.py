@@ -21,7 +21,7 @@ def block_shape(block_size: int | Sequence[int] | str) -> Block | None:
     """``4``: four units sharing an input; ``(r, c)``: r units by c inputs; ``"unit"``: all inputs of a unit (None)."""
     if block_size == "unit":
         return None
-    shape = (block_size, 1) if isinstance(block_size, int) else block_size
+    shape = (block_size, 1) if isinstance(block_size, int) and block_size is not True else block_size
     if not isinstance(shape, list | tuple) or len(shape) != 2 or not all(isinstance(n, int) and n >= 1 for n in shape):
         raise ConfigurationError(
             f'block_size={block_size!r} is not a number of units, a pair (units, inputs), or "unit".'
@@ -44,6 +44,8 @@ class Blocked(TopologyRule):
         name = type(rule).__name__
         if not rule.blocks:
             raise ConfigurationError(f"{name} judges single connections. Leave block_size out.")
+        if rule.every_step or rule.needs_curvature:
+            raise ConfigurationError(f"{name} says `blocks = True`, and blocks have no every_step and no curvature.")
         if rule.competes and block is None:
             raise ConfigurationError(
                 f"{name} lets layers compete, and units of different layers have different numbers of connections. "
@@ -53,6 +55,7 @@ class Blocked(TopologyRule):
         self.block = block
         self.whole_units = block is None
         self.competes = rule.competes
+        self.convolutions = rule.convolutions
         self.dynamic = rule.dynamic
         self.needs_dense_gradient = rule.needs_dense_gradient
         self.replaces_step = rule.replaces_step
@@ -68,9 +71,11 @@ class Blocked(TopologyRule):
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
         grid = self._grid(name, (weight.shape[0], weight.shape[1]), budget)
-        blocks = grid.cut(weight)
-        coarse = blocks.abs().mean((1, 3)).copysign(blocks.sum((1, 3)))
-        return grid.fine(self.rule.initial_edges(name, coarse, grid.blocks(budget), generator))
+        return grid.fine(self.rule.initial_edges(name, grid.means(weight), grid.blocks(budget), generator))
+
+    def largest_edges(self, name: str, weight: Tensor, budget: int) -> Edges:
+        grid = self._grid(name, (weight.shape[0], weight.shape[1]), budget)
+        return grid.fine(self.rule.largest_edges(name, grid.means(weight), grid.blocks(budget)))
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         grids = [self._grid(layer.name, layer.edges.shape, layer.budget) for layer in update.layers]
@@ -115,6 +120,11 @@ class Grid:
     def cut(self, matrix: Tensor) -> Tensor:
         """``[rows, cols]`` -> ``[block rows, rows in a block, block columns, columns in a block]``."""
         return matrix.reshape(-1, self.block[0], self.coarse_shape[1], self.block[1])
+
+    def means(self, matrix: Tensor) -> Tensor:
+        """``[block rows, block columns]``, what stands for the weights of a block."""
+        blocks = self.cut(matrix)
+        return blocks.abs().mean((1, 3)).copysign(blocks.sum((1, 3)))
 
     def block_ids(self, edges: Edges) -> Tensor:
         """The linear position of the block of each connection."""

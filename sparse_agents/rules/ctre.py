@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from sparse_agents.errors import ConfigurationError, unknown
 from sparse_agents.rules.base import ExchangeRule
 from sparse_agents.rules.scores import best_free, magnitude_drop, random_growth
-from sparse_agents.rules.view import LayerView, Update
+from sparse_agents.rules.view import DenseGradient, LayerView, Update
 from sparse_agents.topology import Rewire, ascending, union
 
 VARIANTS = ("sim", "seq")
@@ -27,10 +29,10 @@ class CTRE(ExchangeRule):
     the place of those it would only grow back; ``"seq"`` grows by similarity at first and at random later.
 
     Differences from the authors' code: the samples are those of the last minibatch, where theirs go through the
-    training set; outputs of the network enter as they are, without a softmax; new
-    connections start at zero, where theirs are uniform in ±√(6/n_in); ``"seq"`` changes over after a number
-    of updates, where theirs does so after 40 epochs without improvement on a validation set, which a rule does not
-    see.
+    training set; outputs of the network enter as they are, without a softmax, and so do those of a layer whose
+    activation is a module of its own, where the next layer is dense or not known (``paths``); new connections start at
+    zero, where theirs are uniform in ±√(6/n_in); ``"seq"`` changes over after a number of updates, where theirs does so
+    after 40 epochs without improvement on a validation set, which a rule does not see.
 
     Args:
         variant: ``"sim"`` or ``"seq"``.
@@ -50,6 +52,10 @@ class CTRE(ExchangeRule):
         self.variant, self.random_after = variant, random_after
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
+        probes = {layer.name: layer.probe for layer in update.layers}
+        above = {one: probes[other] for path in update.paths for one, other in pairwise(path) if other in probes}
+        layers = [replace(view, probe=_Activations(view.probe, above.get(view.name))) for view in update.layers]
+        update = replace(update, layers=layers)
         if self.variant == "seq" and update.moment.number >= self.random_after:
             for layer in update.layers:
                 layer.memory.other["random"] = torch.tensor(True)
@@ -67,6 +73,22 @@ class CTRE(ExchangeRule):
         new = alike[layer.edges.find(alike) < 0]
         taken = union(survivors, ascending(new))
         return torch.cat([new, random_growth(layer, taken, count - len(new))])
+
+
+@dataclass(frozen=True)
+class _Activations:
+    """Those of a layer, whose outputs are what the next layer gets, where that is known."""
+
+    own: DenseGradient
+    above: DenseGradient | None
+
+    def tiles(self, multiple: int = 1) -> Iterator[tuple[int, Tensor]]:
+        return self.own.tiles(multiple)
+
+    def activations(self) -> tuple[Tensor, Tensor]:
+        inputs, outputs = self.own.activations()
+        passed_on = outputs if self.above is None else self.above.activations()[0]
+        return inputs, passed_on if passed_on.shape == outputs.shape else outputs
 
 
 def _similarities(layer: LayerView) -> Iterator[tuple[int, Tensor]]:

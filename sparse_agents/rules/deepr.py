@@ -46,8 +46,9 @@ class DeepR(ExchangeRule):
         self.l1, self.noise = l1, noise
 
     def before_step(self, layer: LayerView) -> None:
-        """Remember the signs that connections were born with."""
-        born = layer.memory.slots.get("sign")
+        """Remember the signs that connections were born with. In a full layer one that turns is born again at once."""
+        full = layer.edges.nnz == layer.edges.size
+        born = None if full else layer.memory.slots.get("sign")
         sign = torch.where(layer.weight < 0, -1.0, 1.0).to(layer.weight.dtype)
         layer.memory.slots["sign"] = sign if born is None else torch.where(born == 0, sign, born)
 

@@ -39,6 +39,8 @@ class DSR(TopologyRule):
     def __init__(self, threshold: float = 1e-3, tolerance: float = 0.1) -> None:
         if threshold <= 0:
             raise ConfigurationError(f"threshold={threshold} is not positive.")
+        if not 0 <= tolerance < 1:
+            raise ConfigurationError(f"tolerance={tolerance} is not in [0, 1).")
         self.threshold, self.tolerance = threshold, tolerance
 
     def update(self, update: Update) -> Sequence[Rewire | None]:

@@ -50,8 +50,9 @@ class GraNet(TopologyRule):
 
     def update(self, update: Update) -> Sequence[Rewire | None]:
         layers = update.layers
-        count = sum(self.wanted(layer, update.moment) for layer in layers)
-        kept = largest_of_all([layer.weight.abs() for layer in layers], count)
+        count = sum(self.wanted(layer, update.moment) for layer in (*layers, *update.unreached))
+        count -= sum(layer.edges.nnz for layer in update.unreached)
+        kept = largest_of_all([layer.weight.abs() for layer in layers], max(count, len(layers)))
         return [
             self._regenerate(layer, slots, update.moment.fraction) for layer, slots in zip(layers, kept, strict=True)
         ]

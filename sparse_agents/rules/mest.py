@@ -27,7 +27,8 @@ class MEST(TopologyRule):
     drawn again. The stages are parts of the way to ``end``: without one, the first goes on for ever.
 
     Differences from the authors' code: importance there is |w| alone (``gradient_weight=0`` here), and ζ is a
-    fraction of the dense layer (2% at 90% sparsity, which is 20% of the connections).
+    fraction of the dense layer (2% at 90% sparsity, which is 20% of the connections); their scripts' soft bound holds
+    half as many connections again, then a quarter (``drop_fraction=0.5``).
 
     Args:
         soft: EM&S in place of EM.
@@ -64,7 +65,8 @@ class MEST(TopologyRule):
         if layer.budget == layer.edges.size:
             return None
         wanted = self.wanted(layer, moment)
-        kept = largest(self.importance(layer), wanted - self._exchanged(layer.budget, moment))
+        stay = layer.budget if self.soft else layer.budget - self._exchanged(layer.budget, moment)
+        kept = largest(self.importance(layer), stay)
         grow = wanted - len(kept)
         if len(kept) == layer.edges.nnz and grow == 0:
             return None

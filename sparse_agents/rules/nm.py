@@ -51,9 +51,22 @@ class NM(ExchangeRule):
         return layer.start
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
-        rows, cols = weight.shape
+        shape = (weight.shape[0], weight.shape[1])
         if budget == weight.numel():
-            return full_edges((rows, cols))
+            return full_edges(shape)
+        return Edges.from_ids(random_in_groups(self._counts(name, weight, budget), self.m, generator), shape)
+
+    def largest_edges(self, name: str, weight: Tensor, budget: int) -> Edges:
+        shape = (weight.shape[0], weight.shape[1])
+        if budget == weight.numel():
+            return full_edges(shape)
+        counts = self._counts(name, weight, budget)
+        size = weight.abs().view(-1, self.m)
+        return Edges.from_ids(fill_groups([(0, size)], counts.new_empty(0), counts, self.m), shape)
+
+    def _counts(self, name: str, weight: Tensor, budget: int) -> Tensor:
+        """``[groups]``, of the connections that each is to have."""
+        cols = weight.shape[1]
         if 2 * budget * self.m < weight.numel():
             raise ConfigurationError(
                 f"Layer {name!r} is to have {budget} of {weight.numel()} connections, less than half a connection in "
@@ -65,8 +78,7 @@ class NM(ExchangeRule):
                 "leave the layer dense with `exclude`."
             )
         groups = weight.numel() // self.m
-        n = self.start(budget, weight.numel()) // groups
-        return Edges.from_ids(random_in_groups(torch.full((groups,), n), self.m, generator), (rows, cols))
+        return torch.full((groups,), self.start(budget, weight.numel()) // groups)
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
         return magnitude_drop(layer, fraction)

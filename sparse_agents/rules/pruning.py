@@ -88,7 +88,8 @@ class OneShotRule(PruningRule):
         self.batches = batches
 
     def schedule(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Schedule:
-        """The first steps; the timing options of dynamic rules mean nothing here."""
+        """The first steps; the timing options of dynamic rules mean nothing here, but have to be sound."""
+        super().schedule(options, {**TopologyRule.published, **defaults})
         return Schedule(update_interval=1, drop_fraction=1.0, begin=1, end=self.batches)
 
     def wanted(self, layer: LayerView, moment: Moment) -> int:
@@ -101,9 +102,18 @@ class OneShotRule(PruningRule):
                 notes = layer.memory.slots
                 notes["gradient"] = notes.get("gradient", torch.zeros_like(layer.weight)) + layer.gradient
 
-    def gradient(self, layer: LayerView) -> Tensor:
-        """The summed gradient; zero where no backward came."""
-        return layer.memory.slots.get("gradient", torch.zeros_like(layer.weight))
+    def noted(self, layer: LayerView, note: str) -> Tensor:
+        """``[nnz]``, of ``layer.memory.slots``.
+
+        Raises:
+            ConfigurationError: where there is none, for no backward came.
+        """
+        if note not in layer.memory.slots:
+            raise ConfigurationError(
+                f"{type(self).__name__} cannot judge layer {layer.name!r}, which no backward has reached. Call "
+                "loss.backward() before each optimizer step, or leave the layer out with `exclude`."
+            )
+        return layer.memory.slots[note]
 
     def scores(self, update: Update) -> list[Tensor]:
         """Per layer, once all minibatches are seen."""
@@ -117,8 +127,8 @@ class OneShotRule(PruningRule):
         scores = self.scores(update)
         if not any(bool(score.any()) for score in scores):
             raise ConfigurationError(
-                f"{type(self).__name__} has seen no gradient: every connection scores 0. Call loss.backward() before "
-                "each optimizer step."
+                f"{type(self).__name__}: the gradients that came are zero, as an actor's are when its critic has lost "
+                "every connection to the action. scope='layer' leaves every layer its share."
             )
         rewires = keep_best(update.layers, scores, counts, self.scope)
         for layer in update.layers:

@@ -27,6 +27,7 @@ class RigL(ExchangeRule):
     replaces_step = True
     keep_regrown = True
     blocks = True
+    itop = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "cosine"}
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:

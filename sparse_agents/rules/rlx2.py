@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from sparse_agents.rules.rigl import RigL
-from sparse_agents.rules.scores import largest_edges
-from sparse_agents.topology import Edges
+from sparse_agents.topology import Edges, Schedule
 
 
 class RLx2(RigL):
@@ -20,10 +19,17 @@ class RLx2(RigL):
     section 4.1: half of the connections at first, annealed by a cosine, every 10,000 updates of each network, to the
     end of training; the optimizer's step is left out there, and target networks take on the online network's
     connections. Training starts from the largest |w| of the dense initial weights.
+
+    Differences from the paper: in policies, whose run has no known end, nothing is annealed unless ``end`` is given.
     """
 
+    itop = False
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}
-    reinforcement: ClassVar[Mapping[str, Any]] = {**published, "schedule": "constant"}  # a cosine needs an end
+    reinforcement: ClassVar[Mapping[str, Any]] = {**published, "schedule": "constant"}
+
+    def schedule(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Schedule | None:
+        annealed = {"schedule": "cosine"} if options.get("end") is not None else {}  # a cosine needs an end
+        return super().schedule({**annealed, **options}, defaults)
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
-        return largest_edges(weight, budget)
+        return self.largest_edges(name, weight, budget)

@@ -32,6 +32,7 @@ class SET(ExchangeRule):
     """
 
     blocks = True
+    itop = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
     def __init__(self, keep_regrown: bool = False) -> None:

@@ -47,6 +47,11 @@ class SRigL(TopologyRule):
         fan_in = _fan_ins(budget, torch.ones(rows, dtype=torch.bool))
         return Edges.from_ids(random_in_groups(fan_in, cols, generator), (rows, cols))
 
+    def largest_edges(self, name: str, weight: Tensor, budget: int) -> Edges:
+        rows, cols = weight.shape
+        fan_in = _fan_ins(budget, torch.ones(rows, dtype=torch.bool))
+        return Edges.from_ids(fill_groups([(0, weight.abs())], fan_in.new_empty(0), fan_in, cols), (rows, cols))
+
     def update(self, update: Update) -> Sequence[Rewire | None]:
         outputs = {path[-1] for path in update.paths}
         if self.ablation and {layer.name for layer in update.layers} - {name for path in update.paths for name in path}:

@@ -50,6 +50,9 @@ class TopKAST(TopologyRule):
         return layer.start
 
     def initial_edges(self, name: str, weight: Tensor, budget: int, generator: torch.Generator) -> Edges:
+        return self.largest_edges(name, weight, budget)
+
+    def largest_edges(self, name: str, weight: Tensor, budget: int) -> Edges:
         shape = (weight.shape[0], weight.shape[1])
         size = weight.abs().reshape(-1)
         ids = largest(size, self.start(budget, weight.numel()))

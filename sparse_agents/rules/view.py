@@ -89,6 +89,7 @@ class Update:
         memory: the rule's notes that belong to no single layer.
         paths: names of layers one after the other, from an input of the network to an output.
         fixed: the matrices ``[out_features, in_features]`` of those on the paths that are not in ``layers``.
+        unreached: other layers of the optimizer, which no backward has reached where the rule needs a dense gradient.
     """
 
     layers: Sequence[LayerView]
@@ -97,3 +98,4 @@ class Update:
     memory: Memory = field(default_factory=Memory)
     paths: Sequence[Sequence[str]] = ()
     fixed: Mapping[str, Tensor] = field(default_factory=dict)
+    unreached: Sequence[LayerView] = ()

@@ -8,12 +8,13 @@ from sparse_agents.topology.lamp import lamp_score
 from sparse_agents.topology.order import HOST, ascending, by_value, kth_smallest, places, window
 from sparse_agents.topology.rewire import Rewire
 from sparse_agents.topology.sampling import distinct, generator_on, random_edges, random_free, random_in_groups
-from sparse_agents.topology.schedules import ANNEALING, Moment, Schedule, cubic
+from sparse_agents.topology.schedules import ANNEALING, NOT_YET, Moment, Schedule, cubic
 
 __all__ = [
     "ANNEALING",
     "DISTRIBUTIONS",
     "HOST",
+    "NOT_YET",
     "Budget",
     "Distribution",
     "Edges",

@@ -25,6 +25,8 @@ def cubic(start: float, final: float, progress: float) -> float:
     return final + (start - final) * (1 - progress) ** 3
 
 
+NOT_YET = 0
+"""An ``end`` to start with, at which nothing is due, where the length of the run will be known."""
 ANNEALING = {"constant": _constant, "cosine": _cosine, "linear": _linear}
 
 
@@ -55,7 +57,7 @@ class Schedule:
         schedule: how ζ falls from ``begin`` to ``end``: ``constant``, ``cosine`` (Evci et al. 2020,
             section 3) or ``linear``.
         begin: the first update's step; None means ``update_interval``. Steps count from 1.
-        end: the last step at which an update may happen; None means never ending.
+        end: the last step at which an update may happen; None means never ending, ``NOT_YET`` that it will be said.
     """
 
     update_interval: int
@@ -67,7 +69,8 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("update_interval", "begin", "end"):
             value = getattr(self, name)
-            if not isinstance(value, int) and (value is not None or name == "update_interval"):
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole and (value is not None or name == "update_interval"):
                 raise ConfigurationError(f"{name}={value!r} is not a whole number of steps.")
         if not isinstance(self.drop_fraction, int | float):
             raise ConfigurationError(f"drop_fraction={self.drop_fraction!r} is not a number.")
@@ -85,6 +88,11 @@ class Schedule:
             )
         if self.begin is not None and self.begin < 1:
             raise ConfigurationError(f"begin={self.begin}: steps count from 1.")
+        if self.end is not None and self.end != NOT_YET and self.end < self.first:
+            raise ConfigurationError(
+                f"end={self.end} is before the first update, at step {self.first}: there would be none. Update more "
+                "often (update_interval, begin), or end later."
+            )
 
     @property
     def first(self) -> int:

@@ -45,6 +45,11 @@ def frozen() -> nn.Module:
         (network(), {"topology_kwargs": {"end": "x"}}, "end='x' is not a whole number"),
         (network(), {"topology_kwargs": {"block_size": 2.0}}, "block_size=2.0 is not"),
         (network(), {"topology_kwargs": {"schedule": "cosin"}}, "Did you mean 'cosine'.*itop"),
+        (network(), {"topology_kwargs": {"update_interval": True}}, "update_interval=True is not a whole number"),
+        (network(), {"topology_kwargs": [1]}, r"topology_kwargs=\[1\] is not a dict of options"),
+        (network(), {"topology": "static", "topology_kwargs": {"update_interval": -10}}, "update_interval=-10"),
+        (network(), {"topology": "snip", "topology_kwargs": {"schedule": "foo"}}, "Unknown schedule 'foo'"),
+        (network(), {"topology": "deepr", "topology_kwargs": {"schedule": "itop"}}, "for 'set' and 'rigl'"),
         (network(), {"topology_kwargs": {"update_intervall": 3}}, "Did you mean 'update_interval'"),
         (
             network(),

@@ -76,6 +76,13 @@ def rigl(net: Dense) -> None:
         net.become(i, survivors | grown)
 
 
+def deepr_born(net: Dense) -> None:
+    """In a full layer a connection that turns is the only dormant one, and is born again."""
+    for i in net.layers():
+        if net.full(i):
+            net.memory["sign"][i] = torch.where(net.weights[i] < 0, -1.0, 1.0).double()
+
+
 def deepr_step(net: Dense, l1: float = 1e-5, noise: float = 1e-5) -> None:
     for i in net.layers():
         sign = net.memory["sign"][i]
@@ -154,14 +161,20 @@ def snfs_step(net: Dense) -> None:
 
 def snfs(net: Dense) -> None:
     momentum = [m.abs() / (v.sqrt() + 1e-8) for m, v in zip(net.memory["m"], net.memory["v"], strict=True)]
-    counts = [0 if net.full(i) else min(math.ceil(net.fraction * nnz(net, i)), nnz(net, i) - 1) for i in net.layers()]
-    survivors = [net.masks[i] & ~smallest_weights(net, i, counts[i]) for i in net.layers()]
-    strength = [0.0 if net.full(i) else float(momentum[i][net.masks[i]].mean()) for i in net.layers()]
-    room = [int((~s).sum()) for s in survivors]
-    grow = shares(sum(counts), strength, room)
-    for i in net.layers():
-        grown = at(survivors[i], ranked(momentum[i], ~survivors[i], largest=True)[: grow[i]])
-        if counts[i] or grow[i]:
+    part = [i for i in net.layers() if net.budgets[i] < net.masks[i].numel()]
+    strength = {i: float(momentum[i][net.masks[i]].mean()) for i in part}
+    survivors, dropped = {}, 0
+    for i in part:
+        fraction, sparsity = net.fraction, 1 - nnz(net, i) / net.masks[i].numel()
+        if sparsity < 0.2 and strength[i] / sum(strength.values()) > 1 / len(part):
+            fraction = min(fraction, sparsity)
+        count = min(math.ceil(fraction * nnz(net, i)), nnz(net, i) - 1)
+        survivors[i] = net.masks[i] & ~smallest_weights(net, i, count)
+        dropped += count
+    grow = shares(dropped, [strength[i] for i in part], [int((~survivors[i]).sum()) for i in part])
+    for i, more in zip(part, grow, strict=True):
+        grown = at(survivors[i], ranked(momentum[i], ~survivors[i], largest=True)[:more])
+        if bool(((survivors[i] | grown) != net.masks[i]).any()):
             net.become(i, survivors[i] | grown)
 
 
@@ -174,7 +187,9 @@ def mest(net: Dense, soft: bool = False) -> None:
         exchanged = int(net.fraction * part * budget)
         wanted = min(budget + exchanged, size) if soft else budget
         importance = net.weights[i].abs() + 0.01 * net.grads[i].abs()
-        kept = at(net.masks[i], ranked(importance, net.masks[i], largest=True)[: wanted - exchanged])
+        kept = at(
+            net.masks[i], ranked(importance, net.masks[i], largest=True)[: budget if soft else budget - exchanged]
+        )
         if not bool((kept != net.masks[i]).any()) and wanted == int(kept.sum()):
             continue
         grown = random_free(kept, wanted - int(kept.sum()), net.generator)

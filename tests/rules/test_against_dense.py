@@ -19,7 +19,7 @@ UPDATES: dict[str, Update] = {
 EVERY_STEP: dict[str, tuple[Update | None, Update | None]] = {
     "snfs": (dense.snfs_step, None),
     "topkast": (dense.topkast_step, None),
-    "deepr": (None, dense.deepr_step),
+    "deepr": (dense.deepr_born, dense.deepr_step),
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any], Update]] = {
     "magnitude, global": ("magnitude", {"scope": "global"}, dense.magnitude_global),
@@ -28,6 +28,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], Update]] = {
     "nm, m = 4": ("nm", {"m": 4}, lambda net: dense.nm(net, m=4)),
     "synflow, 7 rounds": ("synflow", {"rounds": 7}, lambda net: dense.synflow(net, rounds=7)),
     "cht, ch2-l3n": ("cht", {"predictor": "ch2-l3n"}, lambda net: dense.cht(net, by_nodes=True)),
+    "srigl, ablating": ("srigl", {"ablation": 0.9}, lambda net: dense.srigl(net, gamma=0.9)),
     "deepr, wild": ("deepr", {"l1": 0.05, "noise": 0.01, "update_interval": 1}, dense.deepr),
 }
 
@@ -105,6 +106,6 @@ def test_variants_as_in_dense_training(variant: str) -> None:
     rule, options, update = VARIANTS[variant]
     steps = EVERY_STEP.get(rule, (None, None))
     if variant == "deepr, wild":
-        steps = (None, lambda net: dense.deepr_step(net, l1=0.05, noise=0.01))
+        steps = (dense.deepr_born, lambda net: dense.deepr_step(net, l1=0.05, noise=0.01))
     run = Run(rule, 0.8, options=options, widths=(16, 24, 16, 4))
     follow(run, update, steps)

@@ -61,6 +61,16 @@ def test_granet_prunes_over_layers_and_regrows_within_them() -> None:
     assert after(two, second) == [[0.6, _, _, 0.0]]
 
 
+def test_granet_counts_what_layers_hold_that_it_does_not_see() -> None:
+    """8 and 4 are meant, the other holds 6, so that 6 are left here; and of 12 that the other holds, one."""
+    layer = view([[0.1 * i for i in range(1, 11)]], [[0.0] * 10], start=10, budget=8)
+    for held, left in ((6, 6), (12, 1)):
+        other = view([[0.5] * held + [_]], name="other", start=held, budget=4)
+        (rewire,) = update(GraNet(), layer, progress=1.0, fraction=0.1, unreached=[other])
+        assert rewire is not None
+        assert rewire.edges.nnz == left
+
+
 def test_granet_goes_on_exchanging_when_pruning_has_ended() -> None:
     layer = view([[0.9, 0.1, _]], [[0.0, 0.0, 1.0]], start=3, budget=2)
     assert after(layer, update(GraNet(), layer, progress=0.9)[0]) == [[0.9, _, 0.0]]

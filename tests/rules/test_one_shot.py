@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from stable_baselines3 import TD3
 from views import _, after, places, update, view
 
 from sparse_agents.control import sparsify
@@ -46,8 +47,35 @@ def test_without_a_gradient_there_is_nothing_to_judge_by(rule: str) -> None:
     sparsify(module, sparsity=0.5, topology=rule, optimizer=optimizer)
     if rule == "grasp":
         torch.autograd.backward(module(torch.ones(4, 8)).square().mean())
-    with pytest.raises(ValueError, match=r"has seen no gradient.*Call loss.backward\(\) before each optimizer step"):
+    with pytest.raises(ValueError, match=r"'0', which no backward has reached. Call loss.backward\(\)"):
         optimizer.step()
+
+
+def test_a_layer_that_no_backward_reached_is_not_judged() -> None:
+    module = torch.nn.ModuleDict({name: torch.nn.Linear(8, 6) for name in ("one", "other")})
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    sparsify(module, sparsity=0.5, topology="snip", optimizer=optimizer)
+    module["one"](torch.ones(4, 8)).square().mean().backward()
+    with pytest.raises(ValueError, match=r"layer 'other', which no backward has reached.*`exclude`"):
+        optimizer.step()
+
+
+def test_gradients_of_zero_say_nothing() -> None:
+    layer = view([[1.0, 2.0]], budget=1, gradient=torch.zeros(2).double())
+    with pytest.raises(ValueError, match=r"SNIP: the gradients that came are zero.*scope='layer'"):
+        update(SNIP(), layer, progress=1.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rule", ["snip", "grasp"])
+def test_a_critic_keeps_connections_to_its_action(rule: str, seed: int) -> None:
+    """Of Pendulum's three observations and one action, over all layers the action lost its connections."""
+    policy_kwargs = {"net_arch": [64, 64], "sparsity": 0.9, "topology": rule}
+    model = TD3("SparseMlpPolicy", "Pendulum-v1", seed=seed, learning_starts=20, policy_kwargs=policy_kwargs)
+    model.learn(26)
+    first = model.critic.qf0[0].topology
+    assert first.nnz < first.edges.size
+    assert 3 in first.edges.col.tolist()
 
 
 def test_snip_sums_the_gradients_of_its_minibatches() -> None:

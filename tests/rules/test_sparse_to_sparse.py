@@ -26,7 +26,7 @@ from sparse_agents.rules import (
 
 def test_static_stays() -> None:
     assert update(Static(), view([[1.0, _]])) == [None]
-    assert make_rule("static").schedule({"update_interval": 1}, {}) is None
+    assert make_rule("static").schedule({"update_interval": 1}, Static.published) is None
 
 
 # ------------------------------------------------------------------ DSR
@@ -126,6 +126,33 @@ def test_snfs_grows_where_momentum_is_large() -> None:
     assert after(two, second) == [[_, _, 0.7, 0.8, _, 0.0]]
 
 
+@pytest.mark.parametrize(("momentum", "left"), [(1.0, (12, 8)), (3.0, (18, 2))])
+def test_snfs_takes_little_from_strong_layers_that_are_nearly_full(momentum: float, left: tuple[int, int]) -> None:
+    """Of 18 in 20 half go where momentum is below the other's 2: with its one 10, shared out as 3 and 7. Where it is
+    above, ⌈18/10⌉ go: with one 3, shared out as 2 and 1."""
+    one = view([[0.1 * i for i in range(1, 19)] + [_, _]])
+    two = view([[0.1, 0.2, _, _, _, _, _, _, _, _, _, _]])
+    for layer, own in ((one, momentum), (two, 2.0)):
+        layer.memory.other["m"] = torch.full(layer.edges.shape, own).double()
+        layer.memory.other["v"] = torch.ones_like(layer.memory.other["m"])
+    first, second = update(SNFS(), one, two)
+    assert first is not None
+    assert second is not None
+    assert (first.edges.nnz, second.edges.nnz) == left
+
+
+def test_snfs_lets_a_layer_that_filled_up_shrink_again() -> None:
+    """Of 4 in 4, where 2 are meant, half go, and the stronger layer gets most of the 3."""
+    one, two = view([[0.1, 0.2, 0.3, 0.4]], budget=2), view([[0.1, 0.2, _, _, _, _]])
+    for layer, own in ((one, 1.0), (two, 8.0)):
+        layer.memory.other["m"] = torch.full(layer.edges.shape, own).double()
+        layer.memory.other["v"] = torch.ones_like(layer.memory.other["m"])
+    first, second = update(SNFS(), one, two)
+    assert first is not None
+    assert second is not None
+    assert (first.edges.nnz, second.edges.nnz) == (2, 4)
+
+
 def test_snfs_leaves_a_layer_one_connection() -> None:
     """⌈0.5 · 1⌉ of one would be all of it."""
     layer = view([[0.1, _, _]])
@@ -175,6 +202,13 @@ def test_mest_with_a_soft_bound_holds_more_until_the_last_stage() -> None:
     assert after(more, update(MEST(soft=True), more, progress=1.0)[0]) == [[_, _, 0.3, 0.4, 0.5, 0.6, _, _]]
 
 
+def test_mest_with_a_soft_bound_falls_to_its_budget_where_there_is_little_room() -> None:
+    """Two more than four are wanted and there is room for one: four stay, one is drawn."""
+    layer = view([[0.1, 0.5, 0.6, 0.7, 0.8]], budget=4)
+    (rewire,) = update(MEST(soft=True), layer, fraction=0.5)
+    assert after(layer, rewire) == [[0.0, 0.5, 0.6, 0.7, 0.8]]
+
+
 # ------------------------------------------------------------------ CTRE
 
 
@@ -215,6 +249,17 @@ def test_ctre_seq_grows_back_and_later_at_random() -> None:
 
     assert grown(1) == {((0, 0), (0, 1))}
     assert len(grown(2)) == 3
+
+
+def test_ctre_takes_outputs_as_the_next_layer_gets_them() -> None:
+    """Before a ReLU of its own the unit is most like the third input, after it like the fourth."""
+    samples = [[1, 0, 1, 0], [0, 1, -1, 0], [0, 0, -1, 0], [1, 0, 1, 1]]
+    first = activations(view([[0.5, 0.1, _, _]], name="first"), samples, [[1.0], [-1.0], [-1.0], [2.0]])
+    passed_on = activations(view([[0.5]], name="second"), [[0.0], [0.0], [0.0], [2.0]], [[0.0]] * 4)
+    alone = update(CTRE("seq"), first)[0]
+    seen = update(CTRE("seq"), first, passed_on, paths=[("first", "second")])[0]
+    assert places(alone) == [(0, 0), (0, 2)]
+    assert places(seen) == [(0, 0), (0, 3)]
 
 
 def test_ctre_ignores_silent_units() -> None:
@@ -287,7 +332,18 @@ def test_srigl_starts_with_constant_fan_in() -> None:
     assert edges.row_ptr.diff().tolist() == [4, 4, 3, 3, 3]
 
 
+def test_srigl_can_start_with_the_largest_of_each_unit() -> None:
+    weight = torch.tensor([[0.1, -0.9, 0.3], [0.2, 0.1, 0.4]])
+    assert SRigL().largest_edges("layer", weight, 3).ids.tolist() == [1, 2, 5]
+
+
 # ------------------------------------------------------------------ N:M
+
+
+def test_nm_can_start_with_the_largest_of_each_group() -> None:
+    weight = torch.tensor([[0.1, -0.9, 0.3, 0.2], [0.2, 0.1, 0.4, 0.5]])
+    assert NM(m=2).largest_edges("layer", weight, 4).ids.tolist() == [1, 2, 4, 7]
+    assert NM(m=2).largest_edges("layer", weight, 8).ids.tolist() == list(range(8))
 
 
 def test_nm_exchanges_within_groups() -> None:
@@ -396,3 +452,10 @@ def test_rlx2_is_rigl_at_its_own_pace() -> None:
     weight = torch.tensor([[0.1, -0.9], [0.5, 0.2]])
     assert RLx2().initial_edges("layer", weight, 2, torch.Generator()).ids.tolist() == [1, 2]
     assert RLx2.published == {"update_interval": 10_000, "drop_fraction": 0.5, "schedule": "cosine"}
+
+
+@pytest.mark.parametrize(("options", "kind"), [({}, "constant"), ({"end": 50_000}, "cosine")])
+def test_rlx2_anneals_in_policies_where_an_end_is_given(options: dict[str, int], kind: str) -> None:
+    schedule = RLx2().schedule(options, RLx2.reinforcement)
+    assert schedule is not None
+    assert schedule.schedule == kind

@@ -27,7 +27,6 @@ def due_steps(schedule: Schedule, last: int) -> list[int]:
         (25, None, [25, 35, 45]),
         (25, 40, [25, 35]),
         (7, 7, [7]),
-        (30, 20, []),
     ],
 )
 def test_updates_happen_at_begin_and_every_interval_up_to_end(
@@ -38,9 +37,16 @@ def test_updates_happen_at_begin_and_every_interval_up_to_end(
 
 @given(st.integers(1, 50), st.one_of(st.none(), st.integers(1, 100)), st.one_of(st.none(), st.integers(1, 300)))
 def test_due_steps_are_an_arithmetic_sequence(interval: int, begin: int | None, end: int | None) -> None:
-    steps = due_steps(Schedule(interval, 0.5, begin=begin, end=end), 320)
     first = interval if begin is None else begin
+    end = None if end is None else max(end, first)
+    steps = due_steps(Schedule(interval, 0.5, begin=begin, end=end), 320)
     assert steps == list(range(first, min(320, math.inf if end is None else end) + 1, interval))
+
+
+@pytest.mark.parametrize(("begin", "first"), [(30, 30), (None, 100)])
+def test_an_end_before_the_first_update_is_refused(begin: int | None, first: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"end=20 is before the first update, at step {first}"):
+        Schedule(100, 0.3, begin=begin, end=20)
 
 
 @given(st.sampled_from(sorted(ANNEALING)), st.integers(1, 40), st.integers(1, 60), st.floats(0.01, 1))
