@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from sparse_agents.errors import unknown
 from sparse_agents.rules.base import ExchangeRule
-from sparse_agents.rules.scores import random_growth, smallest
+from sparse_agents.rules.scores import magnitude_drop, random_growth, smallest
 from sparse_agents.rules.view import LayerView
-from sparse_agents.topology import places
+from sparse_agents.topology import Rewire, generator_on, places
+
+GROW_INITS = ("zeros", "normal", "he_uniform")
 
 
 class SET(ExchangeRule):
@@ -29,16 +33,24 @@ class SET(ExchangeRule):
     Args:
         keep_regrown: let a connection that is dropped and drawn again keep its value and moments, as
             DS-TD3's code does with the value.
+        by_sign: False: the ζ fraction of the smallest |w|, whatever their signs, as later libraries have it.
+        grow_init: values of new connections: ``"zeros"``; ``"normal"``, N(0, 1)/10, as the first code has it; or
+            ``"he_uniform"``, within ±√(6/in_features), as its parallel version.
     """
 
     blocks = True
     itop = True
     published: ClassVar[Mapping[str, Any]] = {"update_interval": 100, "drop_fraction": 0.3, "schedule": "constant"}
 
-    def __init__(self, keep_regrown: bool = False) -> None:
-        self.keep_regrown = keep_regrown
+    def __init__(self, keep_regrown: bool = False, by_sign: bool = True, grow_init: str = "zeros") -> None:
+        if grow_init not in GROW_INITS:
+            raise unknown("grow_init", grow_init, GROW_INITS)
+        self.keep_regrown, self.by_sign, self.grow_init = keep_regrown, by_sign, grow_init
+        self.blocks = grow_init == "zeros"
 
     def drop(self, layer: LayerView, fraction: float) -> Tensor:
+        if not self.by_sign:
+            return magnitude_drop(layer, fraction)
         weight = layer.weight
         negative = weight < 0
         slots = []
@@ -49,3 +61,13 @@ class SET(ExchangeRule):
 
     def grow(self, layer: LayerView, survivors: Tensor, count: int) -> Tensor:
         return random_growth(layer, survivors, count)
+
+    def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
+        zeros = super().new_weights(layer, rewire)
+        generator = generator_on(zeros.device, layer.generator)
+        if self.grow_init == "normal":
+            return zeros.normal_(0, 0.1, generator=generator)
+        if self.grow_init == "he_uniform":
+            limit = math.sqrt(6 / layer.edges.shape[1])
+            return zeros.uniform_(-limit, limit, generator=generator)
+        return zeros

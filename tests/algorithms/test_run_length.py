@@ -93,7 +93,9 @@ def test_a_run_too_short_to_prune_in_says_so() -> None:
         env=Noise(), buffer_size=500, learning_starts=20, batch_size=8, seed=0,
         policy_kwargs={**SMALL, "topology": "gmp", "topology_kwargs": {"update_interval": 500}},
     )  # fmt: skip
-    with pytest.warns(UserWarning, match=r"GMP would first prune (actor|critic) at optimizer step 500, and the run has \d+"):
+    with pytest.warns(
+        UserWarning, match=r"GMP would first prune (actor|critic) at optimizer step 500, and the run has \d+"
+    ):
         model.learn(60)
 
 

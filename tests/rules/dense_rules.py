@@ -53,6 +53,15 @@ def synflow(net: Dense, rounds: int = 100) -> None:
 # ---------------------------------------------------------------- sparse to sparse
 
 
+def set_by_size(net: Dense) -> None:
+    for i in net.layers():
+        if not net.full(i) and int(net.fraction * nnz(net, i)):
+            count = int(net.fraction * nnz(net, i))
+            survivors = net.masks[i] & ~smallest_weights(net, i, count)
+            grown = random_free(survivors, count, net.generator)
+            net.become(i, survivors | grown, fresh=grown)
+
+
 def set_(net: Dense) -> None:
     for i in net.layers():
         if net.full(i):

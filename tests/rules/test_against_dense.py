@@ -13,6 +13,8 @@ from training_run import Run
 from sparse_agents.rules import RULES
 
 STEPS = 24
+REPLACE_STEP = {"magnitude", "snip", "grasp", "synflow", "rigl", "rlx2"}
+"""Whose update takes the place of the optimizer's step."""
 UPDATES: dict[str, Update] = {
     name: getattr(dense, "set_" if name == "set" else name) for name in RULES if name not in ("static", "rlx2")
 } | {"rlx2": dense.rigl, "static": lambda net: None}
@@ -23,6 +25,7 @@ EVERY_STEP: dict[str, tuple[Update | None, Update | None]] = {
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any], Update]] = {
     "magnitude, global": ("magnitude", {"scope": "global"}, dense.magnitude_global),
+    "set, whatever the sign": ("set", {"by_sign": False}, dense.set_by_size),
     "mest, soft": ("mest", {"soft": True}, lambda net: dense.mest(net, soft=True)),
     "ctre, seq": ("ctre", {"variant": "seq"}, lambda net: dense.ctre(net, variant="seq")),
     "nm, m = 4": ("nm", {"m": 4}, lambda net: dense.nm(net, m=4)),
@@ -68,10 +71,10 @@ def assert_equal(run: Run, net: Dense) -> None:
     assert all((a - b).abs().max() < 1e-9 for a, b in zip(biases, net.biases, strict=True))
 
 
-def follow(run: Run, update: Update, step_rules: tuple[Update | None, Update | None]) -> None:
+def follow(run: Run, name: str, update: Update, step_rules: tuple[Update | None, Update | None]) -> None:
     net = simulation(run)
     assert_equal(run, net)
-    rule, schedule = run.controller.rule, run.controller.schedule
+    schedule = run.controller.schedule
     for _ in range(STEPS):
         run.train(1)
         net.backward(*run.data())
@@ -84,7 +87,7 @@ def follow(run: Run, update: Update, step_rules: tuple[Update | None, Update | N
             assert schedule is not None
             moment = schedule.at(run.step)
             net.number, net.fraction, net.progress = moment.number, moment.fraction, moment.progress
-        if due and rule.replaces_step:
+        if due and name in REPLACE_STEP:
             update(net)
         else:
             net.adam()
@@ -98,7 +101,7 @@ def follow(run: Run, update: Update, step_rules: tuple[Update | None, Update | N
 @pytest.mark.parametrize("sparsity", [0.6, 0.8])
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_as_in_dense_training(rule: str, sparsity: float) -> None:
-    follow(Run(rule, sparsity, widths=(16, 24, 16, 4)), UPDATES[rule], EVERY_STEP.get(rule, (None, None)))
+    follow(Run(rule, sparsity, widths=(16, 24, 16, 4)), rule, UPDATES[rule], EVERY_STEP.get(rule, (None, None)))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -108,4 +111,4 @@ def test_variants_as_in_dense_training(variant: str) -> None:
     if variant == "deepr, wild":
         steps = (dense.deepr_born, lambda net: dense.deepr_step(net, l1=0.05, noise=0.01))
     run = Run(rule, 0.8, options=options, widths=(16, 24, 16, 4))
-    follow(run, update, steps)
+    follow(run, rule, update, steps)

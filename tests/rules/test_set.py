@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparse_agents.ops import GradientProbe
-from sparse_agents.rules import SET, LayerView
+from sparse_agents.rules import SET, LayerView, make_rule
 from sparse_agents.topology import Edges
 
 
@@ -93,3 +93,33 @@ def test_growth_is_uniform_over_free_places() -> None:
     assert counts[1] == counts[2] == 4000
     expected = 4000 / 8
     assert ((counts[[0, *range(3, 10)]] - expected).abs() < 5 * expected**0.5).all()
+
+
+def test_whatever_the_sign() -> None:
+    layer = view([0.3, -0.2, 0.5, -0.9], [[1, 1, 0, 0], [0, 1, 1, 0]])
+    assert sorted(SET(by_sign=False).drop(layer, 0.5).tolist()) == [0, 1]
+    assert sorted(SET().drop(layer, 0.5).tolist()) == [0, 1]
+    layer = view([0.3, -0.6, 0.5, -0.9], [[1, 1, 0, 0], [0, 1, 1, 0]])
+    assert sorted(SET(by_sign=False).drop(layer, 0.5).tolist()) == [0, 2]
+
+
+@pytest.mark.parametrize(("kind", "deviation", "limit"), [("normal", 0.1, 1.0), ("he_uniform", 0.2, 0.3465)])
+def test_new_weights_are_drawn(kind: str, deviation: float, limit: float) -> None:
+    """N(0, 1)/10; and within √(6/50) = 0.3464, whose deviation is 0.2."""
+    weights = torch.rand(2000, generator=torch.Generator().manual_seed(1)) + 0.1
+    layer = view(weights.tolist(), [[1, 0] * 25] * 80)
+    rule = SET(grow_init=kind)
+    rewire = rule.exchange(layer, 0.9)
+    assert rewire is not None
+    grown = rule.new_weights(layer, rewire)
+    assert len(grown) == 1800
+    assert float(grown.std()) == pytest.approx(deviation, rel=0.1)
+    assert float(grown.abs().max()) < limit
+    assert abs(float(grown.mean())) < 0.02
+
+
+def test_new_weights_are_zeros_or_known() -> None:
+    with pytest.raises(ValueError, match="Unknown grow_init 'ones'"):
+        SET(grow_init="ones")
+    with pytest.raises(ValueError, match="judges single connections"):
+        make_rule("set", grow_init="normal", block_size=2)
