@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -103,6 +103,44 @@ def best_free(
         keep = largest(best_score, count)
         best_score, best_id = best_score[keep], best_id[keep]
     return best_id
+
+
+def best_within(
+    tiles: Iterable[tuple[int, Tensor, Tensor]],
+    exact: Callable[[Tensor], Tensor],
+    layer: LayerView,
+    taken: Tensor,
+    count: int,
+) -> Tensor:
+    """As :func:`best_free`, where most scores need not be known exactly. Those that are not positive are out.
+
+    Args:
+        tiles: ``(first row, estimates [rows, in_features], how far they are off at most)``.
+        exact: the scores ``[n]`` of positions ``[n]``.
+        layer: whose positions they are.
+        taken: linear positions out of the question, sorted.
+        count: how many.
+    """
+    cols = layer.edges.shape[1]
+    ids, low, high = taken[:0], layer.weight[:0], layer.weight[:0]
+    floor = torch.finfo(layer.weight.dtype).tiny
+    for first, estimate, bound in tiles if count else ():
+        most = (estimate + bound).view(-1)
+        begin, end = window(taken, first * cols, first * cols + len(most))
+        most[taken[begin:end] - first * cols] = -1.0
+        at = places(most >= floor)
+        ids = torch.cat([ids, at + first * cols])
+        low, high = torch.cat([low, (estimate - bound).view(-1)[at]]), torch.cat([high, most[at]])
+        if len(ids) > count:
+            floor = max(floor, float(kth_smallest(low, len(low) - count + 1)))
+            stay = places(high >= floor)
+            ids, low, high = ids[stay], low[stay], high[stay]
+    if len(ids) <= count:
+        return ids
+    sure = low > kth_smallest(high, len(high) - count)  # whatever the others are
+    doubtful = ids[places(~sure)]
+    chosen = doubtful[largest(exact(doubtful), count - int(sure.sum()))]
+    return torch.cat([ids[places(sure)], chosen])
 
 
 def fill_groups(tiles: Iterable[tuple[int, Tensor]], survivors: Tensor, missing: Tensor, width: int) -> Tensor:

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
+from torch import Tensor
 from views import _, after, places, update, view
 
-from sparse_agents.rules import CHT, link_prediction
-from sparse_agents.rules.link_prediction import Predictor, node_scores, path_scores
+from sparse_agents.ops import GradientProbe
+from sparse_agents.rules import CHT, LayerView, link_prediction
+from sparse_agents.rules.link_prediction import best_by_paths, node_scores, path_estimates, path_scores
 from sparse_agents.topology import Edges, random_edges
 
 
-def scores(mask: list[list[int]], predictor: Predictor = path_scores) -> list[list[float]]:
-    edges = Edges.from_mask(torch.tensor(mask, dtype=torch.bool))
-    return torch.cat([tile for _first, tile in predictor(edges, torch.float64)]).tolist()  # type: ignore[no-any-return]
+def by_paths(edges: Edges) -> Tensor:
+    """Of every position, ``[rows, cols]``; what is said of connections means nothing."""
+    return path_scores(edges, torch.arange(edges.size), torch.float64).view(edges.shape)
+
+
+def by_nodes(edges: Edges) -> Tensor:
+    return whole(edges, node_scores(edges, torch.float64))
+
+
+def whole(edges: Edges, tiles: Iterable[tuple[int, Tensor]]) -> Tensor:
+    result = torch.zeros(edges.shape, dtype=torch.float64)
+    for first, tile in tiles:
+        result[first : first + len(tile)] = tile
+    return result
+
+
+def scores(mask: list[list[int]], predictor: Callable[[Edges], Tensor] = by_paths) -> list[list[float]]:
+    return predictor(Edges.from_mask(torch.tensor(mask, dtype=torch.bool))).tolist()  # type: ignore[no-any-return]
 
 
 def test_ch3_l3p_of_a_single_path() -> None:
@@ -33,34 +51,72 @@ def test_ch3_l3p_adds_paths() -> None:
     assert scores([[1, 1], [1, 1], [0, 1]])[2][0] == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize("predictor", [path_scores, node_scores])
-def test_without_a_path_the_score_is_zero(predictor: Predictor) -> None:
+@pytest.mark.parametrize("predictor", [by_paths, by_nodes])
+def test_without_a_path_the_score_is_zero(predictor: Callable[[Edges], Tensor]) -> None:
     assert scores([[1, 0], [0, 1]], predictor)[1][0] == 0
 
 
 def test_ch2_l3n_of_a_single_path() -> None:
     """Two inner nodes, one link between them: (1 + 1)/1 each."""
-    assert scores([[1, 1], [0, 1]], node_scores)[1][0] == pytest.approx(4.0)
+    assert scores([[1, 1], [0, 1]], by_nodes)[1][0] == pytest.approx(4.0)
 
 
 def test_ch2_l3n_counts_links_within_and_outside() -> None:
     """Output 0 has one link within and two outside, input 1 one within and one outside: 2/3 + 2/2."""
-    assert scores([[1, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]], node_scores)[1][0] == pytest.approx(5 / 3)
+    assert scores([[1, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]], by_nodes)[1][0] == pytest.approx(5 / 3)
 
 
 def test_ch2_l3n_counts_a_node_once_however_many_paths_it_is_on() -> None:
     """Outputs 0 and 1 have a link within each, input 1 has both: 2 + 2 + 3."""
-    assert scores([[1, 1], [1, 1], [0, 1]], node_scores)[2][0] == pytest.approx(7.0)
+    assert scores([[1, 1], [1, 1], [0, 1]], by_nodes)[2][0] == pytest.approx(7.0)
 
 
-@pytest.mark.parametrize("predictor", [path_scores, node_scores])
-def test_scores_do_not_depend_on_the_tiles(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("predictor", [by_paths, by_nodes])
+def test_scores_do_not_depend_on_the_tiles(
+    predictor: Callable[[Edges], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     edges = random_edges((23, 17), 90, torch.Generator().manual_seed(0))
-    whole = torch.cat([tile for _first, tile in predictor(edges, torch.float64)])
+    at_once = predictor(edges)
     monkeypatch.setattr(link_prediction, "TILE_ELEMENTS", 100)
-    tiles = list(predictor(edges, torch.float64))
-    assert len(tiles) > 3
-    assert torch.allclose(torch.cat([tile for _first, tile in tiles])[~edges.mask()], whole[~edges.mask()])
+    assert len(list(node_scores(edges, torch.float64))) > 3
+    assert torch.allclose(predictor(edges)[~edges.mask()], at_once[~edges.mask()])
+
+
+@pytest.mark.parametrize("tile", [100, 1 << 20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("shape", "nnz"), [((9, 7), 20), ((23, 17), 90), ((40, 60), 700), ((20, 20), 250), ((5, 40), 30)]
+)
+def test_estimates_are_within_their_bounds(
+    shape: tuple[int, int], nnz: int, dtype: torch.dtype, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_prediction, "TILE_ELEMENTS", tile)
+    edges = random_edges(shape, nnz, torch.Generator().manual_seed(nnz))
+    tiles = list(path_estimates(edges, dtype))
+    estimates = whole(edges, ((first, estimate) for first, estimate, _ in tiles))
+    bounds = whole(edges, ((first, bound) for first, _, bound in tiles))
+    free = ~edges.mask()
+    off = (estimates - by_paths(edges)).abs()[free]
+    assert bool((off <= bounds[free] + 1e-14).all())
+    assert tile == 100 or float(off.max()) > 1e-3, "they are no more than estimates, but for tiles of one row"
+
+
+@pytest.mark.parametrize("tile", [100, 1 << 20])
+@pytest.mark.parametrize("count", [1, 7, 40, 4000])
+@pytest.mark.parametrize(
+    ("shape", "nnz"), [((9, 7), 20), ((23, 17), 90), ((40, 60), 700), ((20, 20), 250), ((5, 40), 30)]
+)
+def test_the_best_by_estimates_are_the_best(
+    shape: tuple[int, int], nnz: int, count: int, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_prediction, "TILE_ELEMENTS", tile)
+    edges = random_edges(shape, nnz, torch.Generator().manual_seed(nnz))
+    layer = LayerView("layer", edges, torch.zeros(nnz).double(), GradientProbe(), torch.Generator())
+    found = best_by_paths(edges, layer, count)
+    score = by_paths(edges).masked_fill(edges.mask(), 0.0).flatten()
+    best = score.sort(descending=True).values[:count]
+    assert len(found.unique()) == len(found) == int((best > 0).sum())
+    torch.testing.assert_close(score[found].sort(descending=True).values, best[best > 0])
 
 
 def test_cht_grows_what_the_paths_predict() -> None:
