@@ -15,10 +15,10 @@ def check_kind(option: str, value: object, annotation: Any) -> None:
         ConfigurationError: naming the option, its value and what it should be.
     """
     kind = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     wanted = {
-        "int": ("a whole number", number and isinstance(value, int)),
-        "float": ("a finite number", number and math.isfinite(value)),  # type: ignore[arg-type]
+        "int": ("a whole number", isinstance(number, int)),
+        "float": ("a finite number", number is not None and math.isfinite(number)),
         "bool": ("True or False", isinstance(value, bool)),
         "str": ("a name", isinstance(value, str)),
     }.get(kind)
