@@ -87,21 +87,22 @@ def best_free(
     if count == 0:
         return taken[:0]
     cols = layer.edges.shape[1]
-    best_score = torch.empty(0, dtype=layer.weight.dtype, device=layer.weight.device)
+    best_cost = torch.empty(0, dtype=layer.weight.dtype, device=layer.weight.device)
     best_id = torch.empty(0, dtype=torch.int64, device=layer.weight.device)
     for first, tile in tiles:
-        score = tile.reshape(-1)
-        begin, end = window(taken, first * cols, first * cols + len(score))
-        score[taken[begin:end] - first * cols] = -1.0
+        cost = tile.reshape(-1).neg_()
+        begin, end = window(taken, first * cols, first * cols + len(cost))
+        cost[taken[begin:end] - first * cols] = 1.0
         if len(best_id) == count:  # later positions lose ties
-            chosen = places(score > best_score.min())
+            chosen = places(cost < best_cost.max())
         else:
-            chosen = largest(score, count)
-            chosen = chosen[score[chosen] >= at_least]
-        best_score = torch.cat([best_score, score[chosen]])
+            chosen = smallest(cost, count)
+            chosen = chosen[cost[chosen] <= -at_least]
+        best_cost = torch.cat([best_cost, cost[chosen]])
         best_id = torch.cat([best_id, chosen + first * cols])
-        keep = largest(best_score, count)
-        best_score, best_id = best_score[keep], best_id[keep]
+        if len(best_id) > count:
+            keep = smallest(best_cost, count)
+            best_cost, best_id = best_cost[keep], best_id[keep]
     return best_id
 
 
