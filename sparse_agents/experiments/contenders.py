@@ -36,15 +36,17 @@ class Contender:
         return {**published, **timing, **self.options}
 
 
-_AS_PUBLISHED: dict[str, Mapping[str, Any]] = {"snip": {"scope": "global"}, "grasp": {"scope": "global"}}
-"""Where policies have another default."""
+_GROUPS = {"m": 64}
+"""Of N:M: divides every width of the problems, and leaves 98% something to choose."""
+_OPTIONS: dict[str, Mapping[str, Any]] = {"snip": {"scope": "global"}, "grasp": {"scope": "global"}, "nm": _GROUPS}
+"""As published, where policies have another default, or none that fits."""
 _VARIANTS = (
     Contender("snip, by layer", "snip", {"scope": "layer"}),
     Contender("mest, soft bound", "mest", {"soft": True}),
     Contender("ctre, seq", "ctre", {"variant": "seq", "random_after": 10}),
-    Contender("nm, static", "nm", {"dynamic": False}),
+    Contender("nm, static", "nm", {"dynamic": False, **_GROUPS}),
 )
-_RULES = (Contender(name, name, _AS_PUBLISHED.get(name, {})) for name in RULES)
+_RULES = (Contender(name, name, _OPTIONS.get(name, {})) for name in RULES)
 
 CONTENDERS: dict[str, Contender] = {
     contender.name: contender for contender in (Contender("dense", None), *_RULES, *_VARIANTS)

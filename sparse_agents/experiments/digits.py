@@ -42,14 +42,11 @@ def digits_accuracy(contender: str, sparsity: float, seed: int, epochs: int = 10
     batches = len(x) // BATCH
     controller = None
     if chosen.topology is not None:
-        options = chosen.topology_kwargs(batches, epochs * batches)
-        if chosen.topology == "nm":
-            options["m"] = UNITS[0]  # divides every width, and leaves 98% something to choose
         controller = sparsify(
             module,
             sparsity=sparsity,
             topology=chosen.topology,
-            topology_kwargs=options,
+            topology_kwargs=chosen.topology_kwargs(batches, epochs * batches),
             optimizer=optimizer,
             seed=fresh_seed(),  # which leaves the minibatches those of the dense network
         )

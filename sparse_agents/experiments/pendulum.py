@@ -33,7 +33,6 @@ def pendulum_return(contender: str, sparsity: float, seed: int, steps: int = 500
         policy_kwargs |= {"sparsity": sparsity, "topology": chosen.topology, "topology_kwargs": options}
         policy_kwargs["learning_rate_scale"] = 1  # that of the dense contender
         if chosen.topology == "nm":  # three observations and one action make no groups
-            options["m"] = 64
             policy_kwargs["exclude"] = ["actor.latent_pi.0", "critic.*.0"]
     policy = "MlpPolicy" if chosen.topology is None else "SparseMlpPolicy"
     model = SAC(
