@@ -16,6 +16,9 @@ from sparse_agents.rules.scores import largest, smallest
 from sparse_agents.rules.view import LayerView, Update
 from sparse_agents.topology import Edges, Moment, Rewire, complement
 
+COMING = "coming"
+"""A note from ``update`` to ``new_weights``: what weights that enter B have kept, by position."""
+
 
 class TopKAST(TopologyRule):
     """Compute with the largest weights, A; give gradients to those and the next largest, B.
@@ -77,23 +80,21 @@ class TopKAST(TopologyRule):
         if edges.nnz == edges.size:
             return None if edges.active is None else _reuse(layer)
         count, resting = Resting.read(notes).larger_than(layer.weight, edges)
-        resting.write(notes)
         if count == 0:
+            resting.write(notes)
             return _reuse(layer)
-        come = resting.largest(count)
-        kept = complement(smallest(layer.weight.abs(), count), edges.nnz)
-        rewire = Rewire.exchange(edges, kept, resting.ids[come], keep_regrown=False)
+        come, leave = resting.largest(count), smallest(layer.weight.abs(), count)
+        rewire = Rewire.exchange(edges, complement(leave, edges.nnz), resting.ids[come], keep_regrown=False)
+        values = resting.values[come]
         size = rewire.follow(layer.weight)
-        size[rewire.source < 0] = resting.values[come]
+        size[rewire.source < 0] = values
+        resting.exchange(come, edges.ids[leave], layer.weight[leave]).write(notes)
+        notes[COMING] = values
         return replace(rewire, edges=_in_use(rewire.edges, size.abs(), layer.budget))
 
     def new_weights(self, layer: LayerView, rewire: Rewire) -> Tensor:
-        """What weights outside B have kept; those that leave it now are remembered."""
-        gone = complement(rewire.source[rewire.source >= 0], layer.edges.nnz)
-        resting = Resting.read(layer.memory.other)
-        come = resting.largest(len(gone))
-        resting.exchange(come, layer.edges.ids[gone], layer.weight[gone]).write(layer.memory.other)
-        return resting.values[come]
+        """What weights outside B have kept."""
+        return layer.memory.other.pop(COMING, layer.weight[:0])
 
 
 def _in_use(edges: Edges, size: Tensor, budget: int) -> Edges:
