@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -45,29 +43,6 @@ OptionalInts = Annotated[tuple[int, ...] | None, _left_out("INT [INT ...]")]
 OptionalFloat = Annotated[float | None, _left_out("FLOAT")]
 OptionalStr = Annotated[str | None, _left_out("STR")]
 OptionalPath = Annotated[Path | None, _left_out("PATH")]
-
-
-@dataclass(frozen=True)
-class Literal:
-    """``name:value`` with a Python literal for a value, as rl-zoo writes hyperparameters."""
-
-    name: str
-    value: Any
-
-    @classmethod
-    def parse_all(cls, texts: Sequence[str], flag: str) -> dict[str, Any]:
-        """Of a flag that takes several."""
-        return {literal.name: literal.value for literal in (cls._parse(text, flag) for text in texts)}
-
-    @classmethod
-    def _parse(cls, text: str, flag: str) -> Literal:
-        name, separator, value = text.partition(":")
-        if not separator:
-            raise ConfigurationError(f"{flag} {text!r}: write name:value, such as batch_size:256.")
-        try:
-            return cls(name, ast.literal_eval(value))
-        except (ValueError, SyntaxError):
-            return cls(name, value)
 
 
 def import_packages(names: Sequence[str]) -> None:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import yaml
 from tyro.conf import arg
 
+from sparse_agents.cli.literal import Literal
 from sparse_agents.cli.options import (
-    Literal,
     OptionalInt,
     OptionalInts,
     OptionalPath,

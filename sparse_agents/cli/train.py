@@ -19,9 +19,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sparse_agents.algorithms import end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
+from sparse_agents.cli.literal import Literal
 from sparse_agents.cli.options import (
     OWN_FLAGS,
-    Literal,
     algorithm,
     check_hyperparameters,
     import_packages,
@@ -166,7 +166,9 @@ def _settings(arguments: TrainArguments) -> dict[str, Any]:
         )
     own = settings.pop("policy_kwargs", {})
     if not isinstance(own, dict):
-        raise ConfigurationError(f"--hyperparams policy_kwargs:{own} is not a dictionary.")
+        raise ConfigurationError(
+            f"--hyperparams policy_kwargs:{own} is not a dictionary, such as dict(net_arch=[256,256])."
+        )
     if issubclass(policy_class, SparsePolicyMixin):
         policy["topology_defaults"] = {"end": NOT_YET}
     merged = {**policy, **own}

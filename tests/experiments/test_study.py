@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sparse_agents.cli.options import Literal
+from sparse_agents.cli.literal import Literal
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments.commands import run_commands
 from sparse_agents.experiments.study import Study
