@@ -9,10 +9,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from tyro.conf import Positional
 
-from sparse_agents.cli.literal import Literal
 from sparse_agents.cli.options import OptionalPath, OptionalStr, algorithm, import_packages
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.runs import (
+    Literal,
     Normalization,
     RunFolder,
     check_environment,

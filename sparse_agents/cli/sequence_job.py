@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import yaml
 from tyro.conf import arg
 
-from sparse_agents.cli.literal import Literal
 from sparse_agents.cli.options import (
     OptionalInt,
     OptionalInts,
@@ -31,7 +30,7 @@ from sparse_agents.continual.supervised.learner import Classifier, Training
 from sparse_agents.continual.supervised.sequences import SEQUENCES, classification_sequence
 from sparse_agents.envs.tasks import SEQUENCES as ENVIRONMENTS
 from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
-from sparse_agents.runs import atomic_file, check_device, read_yaml
+from sparse_agents.runs import Literal, atomic_file, check_device, read_yaml
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sparse_agents.algorithms import end_with_the_run
 from sparse_agents.callbacks import SparsityCallback
-from sparse_agents.cli.literal import Literal
 from sparse_agents.cli.options import (
     OWN_FLAGS,
     algorithm,
@@ -36,6 +35,7 @@ from sparse_agents.runs import (
     Continue,
     InterruptBetweenRollouts,
     Interrupted,
+    Literal,
     Normalization,
     RunFolder,
     atomic_file,

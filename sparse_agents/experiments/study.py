@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from sparse_agents.errors import CheckpointError, ConfigurationError, unknown
 from sparse_agents.experiments.commands import TrainCommand
 from sparse_agents.experiments.learning_curves import History
 from sparse_agents.experiments.study_record import Key, StudyRecord
-from sparse_agents.runs import RunFolder, read_yaml
+from sparse_agents.runs import Literal, RunFolder, read_yaml
 
 KEYS = ("logs", "document", "figures", "record", "evaluations", "defaults", "agents", "comparisons")
 AGENT_KEYS = ("from", "algo", "policy", "hyperparams")
@@ -64,21 +63,26 @@ class Agent:
             "--num-threads", "1", "--verbose", "0",
         )  # fmt: skip
 
-    @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self, evaluations: Evaluations) -> dict[str, Any]:
         """What makes its runs what they are."""
-        return {"algo": self.algo, "policy": self.policy, "hyperparams": self.hyperparams}
+        return {
+            "algo": self.algo,
+            "policy": self.policy,
+            "hyperparams": self.hyperparams,
+            "eval_freq": evaluations.interval,
+            "eval_episodes": evaluations.episodes,
+        }
 
-    def check_made(self, run: RunFolder) -> None:
+    def check_made(self, run: RunFolder, evaluations: Evaluations) -> None:
         """A run of other settings is not this agent's.
 
         Raises:
             CheckpointError: saying what to do.
         """
         had = run.read_settings()
-        literals = (text.partition(":") for text in had["hyperparams"])
-        was = {name: ast.literal_eval(value) for name, _, value in literals}
-        if {"algo": had["algo"], "policy": had["policy"], "hyperparams": was} != self.settings:
+        had["hyperparams"] = Literal.parse_all(had["hyperparams"], "--hyperparams")
+        wanted = self.settings(evaluations)
+        if {name: had[name] for name in wanted} != wanted:
             raise CheckpointError(
                 f"{run.path} is a run of {self.name!r} with other settings than it has now. Give the agent another "
                 "name, or remove the run."
@@ -163,17 +167,20 @@ class Study:
         """
         agents = {agent.name: agent for agent in comparison.agents.values()}.values()
         for seed, env, agent in itertools.product(range(comparison.seeds), comparison.envs, agents):
-            if self.record.find(Key(agent.name, env, seed), agent.settings, comparison.steps) is None:
+            if self._recorded(agent, env, seed, comparison.steps) is None:
                 yield self.command(agent, env, seed, comparison.steps)
 
     def history(self, agent: Agent, env: str, seed: int, steps: int) -> History | None:
         """The evaluations of a run that has so many steps behind it: from its folder, which is then recorded, or from
         the record.
         """
-        key, run = Key(agent.name, env, seed), self.command(agent, env, seed, steps).finished_run()
+        run = self.command(agent, env, seed, steps).finished_run()
         if run is not None:
-            self.record.add(key, agent.settings, History.of(run))
-        return self.record.find(key, agent.settings, steps)
+            self.record.add(Key(agent.name, env, seed), agent.settings(self.evaluations), History.of(run))
+        return self._recorded(agent, env, seed, steps)
+
+    def _recorded(self, agent: Agent, env: str, seed: int, steps: int) -> History | None:
+        return self.record.find(Key(agent.name, env, seed), agent.settings(self.evaluations), steps)
 
     def command(self, agent: Agent, env: str, seed: int, steps: int) -> TrainCommand:
         """One run, which another comparison may have made already, and made longer.
@@ -186,7 +193,7 @@ class Study:
         command = TrainCommand(f"{agent.name}, {env}, seed {seed}", arguments, folder, steps)
         run = command.run_folder()
         if run is not None:
-            agent.check_made(run)
+            agent.check_made(run, self.evaluations)
         return command
 
 

@@ -7,6 +7,7 @@ from sparse_agents.runs.environment_state import KeepsState, episodes_written, g
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, film, make_env
 from sparse_agents.runs.folder import RunFolder
 from sparse_agents.runs.interrupts import Interrupted, StopRequest
+from sparse_agents.runs.literal import Literal
 from sparse_agents.runs.logger import run_logger
 from sparse_agents.runs.masks import check_masks
 from sparse_agents.runs.noise import with_action_noise
@@ -20,6 +21,7 @@ __all__ = [
     "InterruptBetweenRollouts",
     "Interrupted",
     "KeepsState",
+    "Literal",
     "Normalization",
     "RecordFile",
     "RunFolder",

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
-from sparse_agents.cli.literal import Literal
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments.commands import run_commands
 from sparse_agents.experiments.study import Study
 from sparse_agents.experiments.study_report import report
-from sparse_agents.runs import RunFolder
+from sparse_agents.runs import Literal, RunFolder
 
 PENDULUM = "Pendulum-v1"
 AGENTS = {
@@ -32,6 +31,11 @@ AGENTS = {
     },
     "static": {"from": "sparse", "hyperparams": {"policy_kwargs": {"topology": "static", "net_arch": [64]}}},
 }
+OTHERS = [
+    {"agents": {**AGENTS, "dense": {**AGENTS["dense"], "algo": "sac"}}},
+    {"evaluations": {"interval": 50, "episodes": 1, "last": 2}},
+    {"evaluations": {"interval": 100, "episodes": 3, "last": 2}},
+]
 
 
 def study_file(folder: Path, **changes: object) -> Path:
@@ -57,9 +61,8 @@ def made(study: Study, agent: str, env: str, seed: int, returns: list[float]) ->
     command = study.command(agents[agent], env, seed, 100 * len(returns))
     run = RunFolder.create(command.folder, agents[agent].algo, env)
     given = command.arguments[command.arguments.index("--hyperparams") + 1 : command.arguments.index("--eval-freq")]
-    run.write_arguments(
-        {"algo": agents[agent].algo, "policy": agents[agent].policy, "env": env, "hyperparams": list(given)}
-    )
+    settings = {**agents[agent].settings(study.evaluations), "env": env, "hyperparams": list(given)}
+    run.write_arguments(settings)
     steps = 100 * np.arange(1, len(returns) + 1)
     np.savez(run.evaluations, timesteps=steps, results=np.array(returns)[:, None])
     with zipfile.ZipFile(run.final_model, "w") as archive:
@@ -126,12 +129,12 @@ def test_a_table_says_how_agents_compare_with_the_first(tmp_path: Path) -> None:
     assert study.document.read_text() == page
 
 
-def test_a_run_of_other_settings_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", OTHERS)
+def test_a_run_of_other_settings_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
     study = Study.read(study_file(tmp_path))
     made(study, "sparse", PENDULUM, 0, [0, 1, 2])
     assert list(study.commands(study.comparisons["rule"]))
-    changed = {**AGENTS, "dense": {**AGENTS["dense"], "algo": "sac"}}
-    study = Study.read(study_file(tmp_path, agents=changed))
+    study = Study.read(study_file(tmp_path, **changes))
     with pytest.raises(CheckpointError, match="'sparse' with other settings than it has now"):
         list(study.commands(study.comparisons["rule"]))
 
@@ -272,13 +275,14 @@ def test_a_page_that_says_more_is_left_alone(tmp_path: Path) -> None:
     assert "| SET | 100 (1 seed) |" in study.document.read_text()
 
 
-def test_a_recorded_run_of_other_settings_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", OTHERS)
+def test_a_recorded_run_of_other_settings_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
     study = Study.read(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     made(study, "sparse", PENDULUM, 0, [0, 1, 2])
     report(study, study.comparisons["rule"])
     shutil.rmtree(study.logs)
-    study = Study.read(study_file(tmp_path, agents={**AGENTS, "dense": {**AGENTS["dense"], "algo": "sac"}}))
+    study = Study.read(study_file(tmp_path, **changes))
     with pytest.raises(CheckpointError, match=r"runs.csv has runs of 'sparse' with other settings"):
         list(study.commands(study.comparisons["rule"]))
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sparse_agents.cli.literal import Literal
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.runs.literal import Literal
 
 
 @pytest.mark.parametrize(
