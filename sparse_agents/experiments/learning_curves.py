@@ -103,7 +103,9 @@ def draw(
     plt = pyplot()
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     colors = colors or dict(zip(names, itertools.cycle(("black", *plt.get_cmap("tab10").colors)), strict=False))
-    figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels), 3.8), squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5.5 * len(panels) + 3, 3.8), squeeze=False, layout="constrained"
+    )
     for axis, (env, curves) in zip(axes[0], panels.items(), strict=True):
         for name, curve in curves.items():
             _draw_curve(axis, name, curve, colors[name])
@@ -111,9 +113,9 @@ def draw(
         axis.set_ylabel("return")
         axis.set_title(env, fontsize=10)
         axis.grid(alpha=0.3)
-        axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{title}\n{_drawn(panels)}".strip(), fontsize=10)
-    figure.tight_layout()
+    lines = {line.get_label(): line for axis in axes[0] for line in axis.get_legend_handles_labels()[0]}
+    figure.legend(lines.values(), lines.keys(), frameon=False, fontsize=8, loc="outside right center")
+    figure.suptitle(f"{title}\n{_drawn(panels)}".strip(), fontsize=9)
     save(figure, *paths)
 
 
