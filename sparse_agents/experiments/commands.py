@@ -43,8 +43,7 @@ class TrainCommand:
 
     def run_folder(self) -> RunFolder | None:
         """None before it has begun."""
-        found = sorted(self.folder.glob("*/*_*/*/args.yml"))
-        return RunFolder.open(found[-1].parent.parent) if found else None
+        return RunFolder.latest(self.folder)
 
     def finished_run(self) -> RunFolder | None:
         """The run, once it has so many steps behind it; a finished run may be prolonged."""

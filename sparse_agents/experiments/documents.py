@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sparse_agents.errors import ConfigurationError
+from sparse_agents.runs import alone_in
 
 
 def counted(number: int, noun: str) -> str:
@@ -17,9 +18,11 @@ def between_marks(document: Path, mark: str) -> str:
     """What is between ``<!-- mark -->`` and the next ``<!-- end -->``.
 
     Raises:
-        ConfigurationError: where the document has no such place.
+        ConfigurationError: where there is no such document, or no such place in it.
     """
-    found = _place(mark).search(document.read_text() if document.is_file() else "")
+    if not document.is_file():
+        raise ConfigurationError(f"There is no {document} here for this table: run this where its path leads to it.")
+    found = _place(mark).search(document.read_text())
     if found is None:
         raise ConfigurationError(f"{document} has no place `<!-- {mark} -->` … `<!-- end -->` for this table.")
     return found[2]
@@ -28,13 +31,8 @@ def between_marks(document: Path, mark: str) -> str:
 def put_between_marks(document: Path, mark: str, text: str) -> None:
     """Replace :func:`between_marks`."""
     between_marks(document, mark)
-    document.write_text(_place(mark).sub(lambda marks: f"{marks[1]}{text}\n{marks[3]}", document.read_text()))
-
-
-def filled_cells(markdown: str) -> int:
-    """How much a table tells: its cells beside the labels that are neither empty nor a dash."""
-    rows = [line.strip("|").split("|")[1:] for line in markdown.splitlines() if line.startswith("| ")]
-    return sum(cell.strip() not in ("", "–") for row in rows[1:] for cell in row)
+    with alone_in(document.parent):
+        document.write_text(_place(mark).sub(lambda marks: f"{marks[1]}{text}\n{marks[3]}", document.read_text()))
 
 
 def _place(mark: str) -> re.Pattern[str]:

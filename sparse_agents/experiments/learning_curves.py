@@ -17,6 +17,7 @@ from sparse_agents.experiments.intervals import Array, bootstrap
 from sparse_agents.runs import RunFolder
 
 WINDOW = 5
+LINE_STYLES = ("-", "--", ":")
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,15 @@ def draw(
     """
     plt = pyplot()
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-    colors = colors or dict(zip(names, itertools.cycle(("black", *plt.get_cmap("tab10").colors)), strict=False))
+    palette = ("black", *plt.get_cmap("tab10").colors)
+    colors = colors or dict(zip(names, itertools.cycle(palette), strict=False))
+    styles = {name: LINE_STYLES[index // len(palette) % len(LINE_STYLES)] for index, name in enumerate(names)}
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5.5 * len(panels) + 3, 3.8), squeeze=False, layout="constrained"
     )
     for axis, (env, curves) in zip(axes[0], panels.items(), strict=True):
         for name, curve in curves.items():
-            _draw_curve(axis, name, curve, colors[name])
+            _draw_curve(axis, name, curve, {"color": colors[name], "linestyle": styles[name]})
         axis.set_xlabel("thousand environment steps")
         axis.set_ylabel("return")
         axis.set_title(env, fontsize=10)
@@ -128,17 +131,18 @@ def _drawn(panels: Mapping[str, Mapping[str, Curves]]) -> str:
     return "; ".join(parts)
 
 
-def _draw_curve(axis: Any, name: str, curve: Curves, color: Any) -> None:
+def _draw_curve(axis: Any, name: str, curve: Curves, style: Mapping[str, Any]) -> None:
     x = curve.timesteps / 1000
-    axis.plot(x, _smooth(curve.returns.mean(0)), color=color, label=name, linewidth=1.8)
-    if len(curve.returns) == 1:
-        axis.plot(x, curve.returns[0], color=color, alpha=0.25, linewidth=0.8)
+    smooth = smoothed(curve.returns)
+    axis.plot(x, smooth.mean(0), **style, label=name, linewidth=1.8)
+    if len(smooth) == 1:
+        axis.plot(x, curve.returns[0], **style, alpha=0.25, linewidth=0.8)
         return
-    _, ends = bootstrap({name: curve.returns}, lambda runs: runs.mean(0))
-    low, high = map(_smooth, ends[name])
-    axis.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+    _, ends = bootstrap({name: smooth}, lambda runs: runs.mean(0))
+    axis.fill_between(x, *ends[name], color=style["color"], alpha=0.12, linewidth=0)
 
 
-def _smooth(values: Array) -> Array:
-    """The mean of each value and those before it."""
-    return np.array([values[max(0, i - WINDOW + 1) : i + 1].mean() for i in range(len(values))])
+def smoothed(returns: Array) -> Array:
+    """``[seeds, evaluations]``: the mean of each evaluation and the four before it."""
+    ends = range(1, returns.shape[1] + 1)
+    return np.stack([returns[:, max(0, end - WINDOW) : end].mean(1) for end in ends], axis=1)

@@ -13,17 +13,26 @@ import numpy as np
 
 from sparse_agents.errors import CheckpointError
 from sparse_agents.experiments.learning_curves import History
-from sparse_agents.runs import atomic_file
+from sparse_agents.runs import alone_in, atomic_file
 
-COLUMNS = ("agent", "env", "seed", "settings", "timesteps", "return")
+COLUMNS = ("agent", "env", "steps", "seed", "settings", "timesteps", "return")
 
 
 class Key(NamedTuple):
-    """One run of a study."""
+    """One run of a study: of so many environment steps, as much of what a run does, schedules for one, depends on how
+    long it is.
+    """
 
     agent: str
     env: str
+    steps: int
     seed: int
+
+
+class _Run(NamedTuple):
+    digest: str
+    """Of its settings."""
+    history: History
 
 
 class StudyRecord:
@@ -35,12 +44,11 @@ class StudyRecord:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._runs: dict[Key, tuple[str, History]] = {}
-        if path.is_file():
-            self._read()
+        self._runs = _read(path)
+        self._added: dict[Key, _Run] = {}
 
-    def find(self, key: Key, settings: Mapping[str, Any], steps: int) -> History | None:
-        """A run of so many steps at least.
+    def find(self, key: Key, settings: Mapping[str, Any]) -> History | None:
+        """What is known of a run.
 
         Raises:
             CheckpointError: where it was made with other settings.
@@ -53,15 +61,22 @@ class StudyRecord:
                 f"{self.path} has runs of {key.agent!r} with other settings than it has now. Give the agent another "
                 "name, or remove its lines."
             )
-        return history if len(history.timesteps) and history.timesteps[-1] >= steps else None
+        return history
 
     def add(self, key: Key, settings: Mapping[str, Any], history: History) -> None:
         """Instead of what was known of the run."""
-        self._runs[key] = _digest(settings), history
+        self._runs[key] = self._added[key] = _Run(_digest(settings), history)
 
     def write(self) -> None:
-        """In the order of names, so that a new run changes nothing but its own lines."""
+        """In the order of names, so that a new run changes nothing but its own lines; what another process has written
+        meanwhile stays.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with alone_in(self.path.parent):
+            self._runs = {**_read(self.path), **self._added}
+            self._write()
+
+    def _write(self) -> None:
         with atomic_file(self.path) as draft, draft.open("w", newline="") as file:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow(COLUMNS)
@@ -69,19 +84,25 @@ class StudyRecord:
                 for steps, value in zip(history.timesteps, history.returns, strict=True):
                     lines.writerow((*key, digest, int(steps), f"{value:.2f}"))
 
-    def _read(self) -> None:
-        rows: dict[Key, list[tuple[str, int, float]]] = {}
-        with self.path.open(newline="") as file:
-            try:
-                for line in csv.DictReader(file):
-                    key = Key(line["agent"], line["env"], int(line["seed"]))
-                    row = line["settings"], int(line["timesteps"]), float(line["return"])
-                    rows.setdefault(key, []).append(row)
-            except (KeyError, TypeError, ValueError) as error:
-                raise CheckpointError(f"{self.path} is not a study's record: {error!r}.") from error
-        for key, lines in rows.items():
-            digests, steps, values = zip(*lines, strict=True)
-            self._runs[key] = digests[0], History(str(self.path), np.array(steps), np.array(values))
+
+def _read(path: Path) -> dict[Key, _Run]:
+    """Nothing where there is no file."""
+    if not path.is_file():
+        return {}
+    rows: dict[Key, list[tuple[str, int, float]]] = {}
+    with path.open(newline="") as file:
+        try:
+            for line in csv.DictReader(file):
+                key = Key(line["agent"], line["env"], int(line["steps"]), int(line["seed"]))
+                row = line["settings"], int(line["timesteps"]), float(line["return"])
+                rows.setdefault(key, []).append(row)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is not a study's record: {error!r}.") from error
+    runs = {}
+    for key, lines in rows.items():
+        digests, steps, values = zip(*lines, strict=True)
+        runs[key] = _Run(digests[0], History(str(path), np.array(steps), np.array(values)))
+    return runs
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from sparse_agents.experiments.documents import between_marks, counted, filled_cells, put_between_marks
+from sparse_agents.experiments.documents import counted, put_between_marks
 from sparse_agents.experiments.intervals import bootstrap_interval
 from sparse_agents.experiments.learning_curves import Curves, draw
 from sparse_agents.experiments.study import Comparison, Study
@@ -18,21 +20,18 @@ ByEnvironment = Mapping[str, Mapping[str, Curves]]
 
 def report(study: Study, comparison: Comparison) -> str:
     """Draw its figure, put its table into the document, record its runs, and return the table. Runs that are not done
-    are left out. Where the document knows of more, of runs that are gone, it stays as it is.
+    are left out; where none is done the document stays as it is.
     """
-    before = between_marks(study.document, place_of(comparison))
     curves = _curves(study, comparison)
     study.record.write()
     table = markdown(study, comparison, curves)
     drawn = {env: of_env for env, of_env in curves.items() if of_env}
-    if filled_cells(table) < filled_cells(before):
-        return f"{table}\n\n{study.document} says more than this, and is left as it is."
     if not drawn:
         return table
     study.figures.mkdir(parents=True, exist_ok=True)
     figure = study.figures / f"{comparison.name}.svg"
     draw(drawn, f"{comparison.steps:,} steps, up to {counted(comparison.seeds, 'seed')}", figure)
-    link = figure.relative_to(study.document.parent)
+    link = Path(os.path.relpath(figure, study.document.parent)).as_posix()
     put_between_marks(study.document, place_of(comparison), f"{table}\n\n![Learning curves]({link})")
     return table
 
@@ -46,7 +45,7 @@ def _curves(study: Study, comparison: Comparison) -> ByEnvironment:
     found: dict[str, dict[str, Curves]] = {env: {} for env in comparison.envs}
     for env in comparison.envs:
         for label, agent in comparison.agents.items():
-            histories = [study.history(agent, env, seed, comparison.steps) for seed in range(comparison.seeds)]
+            histories = [study.history(agent, env, comparison.steps, seed) for seed in range(comparison.seeds)]
             known = [history for history in histories if history is not None]
             if known:
                 found[env][label] = Curves.of(known, comparison.steps)

@@ -2,7 +2,7 @@
 
 from sparse_agents.runs import checkpoint
 from sparse_agents.runs.callbacks import CheckpointEvery, Continue, InterruptBetweenRollouts, evaluation
-from sparse_agents.runs.disk import atomic_file, read_yaml
+from sparse_agents.runs.disk import alone_in, atomic_file, read_yaml
 from sparse_agents.runs.environment_state import KeepsState, episodes_written, goes_back
 from sparse_agents.runs.environments import check_device, check_environment, evaluate, film, make_env
 from sparse_agents.runs.folder import RunFolder
@@ -26,6 +26,7 @@ __all__ = [
     "RecordFile",
     "RunFolder",
     "StopRequest",
+    "alone_in",
     "atomic_file",
     "check_device",
     "check_environment",

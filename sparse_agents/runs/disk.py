@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +35,15 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+class _PeoplesYAML(yaml.SafeLoader):
+    """With ``1e-3`` for a number, as YAML 1.2 has it; 1.1 wants a point in it."""
+
+
+_PeoplesYAML.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
     """A file to write, which becomes ``target`` at the end, in place of one that is there."""
@@ -43,6 +54,17 @@ def atomic_file(target: Path) -> Iterator[Path]:
     sync(target.parent)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in here, so that what is read from a file and written back is not lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def read_yaml(path: Path) -> Any:
     """What a file that a person wrote says.
 
@@ -50,7 +72,7 @@ def read_yaml(path: Path) -> Any:
         ConfigurationError: where it cannot be read, or is not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), _PeoplesYAML)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

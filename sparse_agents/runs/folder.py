@@ -65,6 +65,12 @@ class RunFolder:
             raise CheckpointError(f"{found[0]} does not name the environment: it is damaged.")
         return cls(path, str(settings["env"]))
 
+    @classmethod
+    def latest(cls, log_folder: Path) -> RunFolder | None:
+        """The run that was begun last, of those of one algorithm and environment; None where there is none."""
+        runs = [file.parent.parent for file in log_folder.glob("*/*_*/*/args.yml")]
+        return cls.open(max(runs, key=lambda path: int(path.name.rpartition("_")[2]))) if runs else None
+
     @property
     def settings(self) -> Path:
         return self.path / self.env_id.replace("/", "-")

@@ -115,8 +115,11 @@ def test_the_command_writes_tables_figures_and_records(folder: Path, capsys: pyt
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="has no finished run in METHOD/seed_SEED"):
         read_sequence(tmp_path)
-    with pytest.raises(ConfigurationError, match=r"has no place `<!-- sequence: x -->`"):
+    with pytest.raises(ConfigurationError, match=r"There is no .*none.md here"):
         put_between_marks(tmp_path / "none.md", "sequence: x", "")
+    (tmp_path / "page.md").write_text("")
+    with pytest.raises(ConfigurationError, match=r"has no place `<!-- sequence: x -->`"):
+        put_between_marks(tmp_path / "page.md", "sequence: x", "")
     with pytest.raises(SystemExit):
         run_command(lambda _: main([str(tmp_path)]))
 

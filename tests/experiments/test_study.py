@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import yaml
 
+from scripts.study import main
 from sparse_agents.errors import CheckpointError, ConfigurationError
 from sparse_agents.experiments.commands import run_commands
+from sparse_agents.experiments.learning_curves import History
 from sparse_agents.experiments.study import Study
+from sparse_agents.experiments.study_file import read_study
+from sparse_agents.experiments.study_record import Key, StudyRecord
 from sparse_agents.experiments.study_report import report
 from sparse_agents.runs import Literal, RunFolder
 
@@ -58,11 +62,11 @@ def study_file(folder: Path, **changes: object) -> Path:
 def made(study: Study, agent: str, env: str, seed: int, returns: list[float]) -> None:
     """A finished run, as the train command leaves it, evaluated every 100 steps."""
     agents = {one.name: one for c in study.comparisons.values() for one in c.agents.values()}
-    command = study.command(agents[agent], env, seed, 100 * len(returns))
+    command = study.command(agents[agent], env, 100 * len(returns), seed)
     run = RunFolder.create(command.folder, agents[agent].algo, env)
     given = command.arguments[command.arguments.index("--hyperparams") + 1 : command.arguments.index("--eval-freq")]
     settings = {**agents[agent].settings(study.evaluations), "env": env, "hyperparams": list(given)}
-    run.write_arguments(settings)
+    run.write_arguments({**settings, "n_timesteps": 100 * len(returns)})
     steps = 100 * np.arange(1, len(returns) + 1)
     np.savez(run.evaluations, timesteps=steps, results=np.array(returns)[:, None])
     with zipfile.ZipFile(run.final_model, "w") as archive:
@@ -70,7 +74,7 @@ def made(study: Study, agent: str, env: str, seed: int, returns: list[float]) ->
 
 
 def test_agents_inherit_what_they_do_not_say(tmp_path: Path) -> None:
-    comparison = Study.read(study_file(tmp_path)).comparisons["rule"]
+    comparison = read_study(study_file(tmp_path)).comparisons["rule"]
     dense, sparse, static = comparison.agents.values()
     assert list(comparison.agents) == ["dense", "SET", "no rule"]
     assert (sparse.algo, sparse.policy) == ("td3", "SparseMlpPolicy")
@@ -86,31 +90,32 @@ def test_agents_inherit_what_they_do_not_say(tmp_path: Path) -> None:
 
 
 def test_the_train_command_understands_its_arguments(tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     sparse = study.comparisons["rule"].agents["SET"]
     arguments = sparse.arguments(PENDULUM, 1, 300, study.evaluations)
     given = arguments[arguments.index("--hyperparams") + 1 : arguments.index("--eval-freq")]
     assert Literal.parse_all(given, "") == sparse.hyperparams
-    assert " ".join(arguments).endswith("--eval-freq 100 --eval-episodes 1 --num-threads 1 --verbose 0")
+    assert " ".join(arguments).endswith("--eval-freq 100 --eval-episodes 1 --save-freq 100 --num-threads 1 --verbose 0")
 
 
 def test_runs_of_a_comparison_come_seed_by_seed_and_once(tmp_path: Path) -> None:
     twice = {"both": {"agents": {"one": "dense", "the same": "dense", "other": "sparse"}, "steps": 200}}
-    study = Study.read(study_file(tmp_path, comparisons=twice))
+    study = read_study(study_file(tmp_path, comparisons=twice))
     commands = list(study.commands(study.comparisons["both"]))
     assert [str(c.folder.relative_to(study.logs / PENDULUM)) for c in commands] == [
-        "dense/0", "sparse/0", "dense/1", "sparse/1"
+        "dense/200/0", "sparse/200/0", "dense/200/1", "sparse/200/1"
     ]  # fmt: skip
     assert {c.steps for c in commands} == {200}
 
 
 def test_a_table_says_how_agents_compare_with_the_first(tmp_path: Path) -> None:
     other = "MountainCarContinuous-v0"
-    study = Study.read(study_file(tmp_path, defaults={"envs": [PENDULUM, other], "seeds": 2, "steps": 300}))
+    study = read_study(study_file(tmp_path, defaults={"envs": [PENDULUM, other], "seeds": 2, "steps": 300}))
     for env, scale in ((PENDULUM, 1), (other, 10)):
         for seed in (0, 1):
             made(study, "dense", env, seed, [0, 90 * scale, (110 + 20 * seed) * scale])
-            made(study, "sparse", env, seed, [0, 60 * scale, (40 + 10 * seed) * scale, 9999])  # a longer run
+            made(study, "sparse", env, seed, [0, 60 * scale, (40 + 10 * seed) * scale])
+            made(study, "sparse", env, seed, [0, 9999, 9999, 9999])  # a longer run is another one
     made(study, "static", PENDULUM, 1, [0, 55, 55])
     study.document.write_text("before\n<!-- study: rule -->\nold\n<!-- end -->\nafter\n")
     table = report(study, study.comparisons["rule"])
@@ -131,10 +136,10 @@ def test_a_table_says_how_agents_compare_with_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", OTHERS)
 def test_a_run_of_other_settings_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     made(study, "sparse", PENDULUM, 0, [0, 1, 2])
     assert list(study.commands(study.comparisons["rule"]))
-    study = Study.read(study_file(tmp_path, **changes))
+    study = read_study(study_file(tmp_path, **changes))
     with pytest.raises(CheckpointError, match="'sparse' with other settings than it has now"):
         list(study.commands(study.comparisons["rule"]))
 
@@ -157,40 +162,56 @@ def test_a_run_of_other_settings_is_refused(changes: dict[str, object], tmp_path
             {"defaults": {"envs": [PENDULUM], "seeds": 0, "steps": 300}},
             "seeds of comparison rule: 0 is no whole number",
         ),
-        ({"defaults": {"envs": [PENDULUM], "seeds": 2, "steps": "3e5"}}, "steps of comparison rule: '3e5' is no whole"),
+        (
+            {"defaults": {"envs": [PENDULUM], "seeds": 2, "steps": "3e5"}},
+            "steps of comparison rule: 300000.0 is",
+        ),
         ({"evaluations": {"interval": 100, "episodes": 1, "last": 0}}, "evaluations: last: 0 is no whole number"),
         (
             {"agents": {**AGENTS, "dense": {**AGENTS["dense"], "hyperparams": "foo"}}},
             "agent dense are 'foo', not names",
         ),
         ({"log": "x"}, "Unknown key of .*study.yml 'log'"),
-        ({"evaluations": {"interval": 100}}, "not a study: .*episodes"),
-        ({"agents": {**AGENTS, "dense": {"policy": "MlpPolicy"}}}, "lacks 'algo'"),
+        ({"evaluations": {"interval": 100}}, "evaluations lacks 'episodes'"),
+        ({"agents": {**AGENTS, "dense": {"policy": "MlpPolicy"}}}, "agent dense lacks 'algo'"),
+        ({"agents": ["dense"]}, r"agents of .*: \['dense'\] is not names"),
+        ({"agents": {**AGENTS, "dense": None}}, "dense in agents of .*: None is not names and values"),
+        ({"comparisons": {}}, "comparisons of .*: {} is not names"),
+        ({"comparisons": {"rule": None}}, "rule in comparisons of .*: None is not names"),
+        ({"comparisons": {"rule": {"agents": {0.001: "sparse"}}}}, "0.001 is no label. Put it into quotes"),
+        ({"comparisons": {"rule": {"agents": {"SET": "sparse"}, "steps": 250}}}, "250 is no multiple of 100"),
+        ({"defaults": {"envs": [PENDULUM], "steps": 300}}, "comparison rule lacks 'seeds'"),
+        ({"defaults": {"envs": [1], "seeds": 2, "steps": 300}}, r"envs of comparison rule: \[1\] is no list"),
+        ({"defaults": None}, "defaults: None is not names and values"),
+        ({"record": None}, "record: None is no path"),
     ],
 )
 def test_what_is_not_understood_is_named(changes: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        Study.read(study_file(tmp_path, **changes))
+        read_study(study_file(tmp_path, **changes))
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none.yml cannot be read: No such file"):
-        Study.read(tmp_path / "none.yml")
+        read_study(tmp_path / "none.yml")
     (tmp_path / "bad.yml").write_text("a: [")
     with pytest.raises(ConfigurationError, match=r"bad.yml is not YAML"):
-        Study.read(tmp_path / "bad.yml")
+        read_study(tmp_path / "bad.yml")
 
 
 def test_a_page_needs_a_place_for_the_table(tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     made(study, "dense", PENDULUM, 0, [0, 100, 100])
+    with pytest.raises(ConfigurationError, match=r"There is no .*page.md here"):
+        report(study, study.comparisons["rule"])
+    study.document.write_text("")
     with pytest.raises(ConfigurationError, match=r"no place `<!-- study: rule -->`"):
         report(study, study.comparisons["rule"])
 
 
 def test_it_runs(tmp_path: Path) -> None:
     one = {"rule": {"agents": {"SET": "sparse"}, "seeds": 1, "steps": 200}}
-    study = Study.read(study_file(tmp_path, comparisons=one))
+    study = read_study(study_file(tmp_path, comparisons=one))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     comparison = study.comparisons["rule"]
     run_commands(list(study.commands(comparison)), 1)
@@ -200,7 +221,7 @@ def test_it_runs(tmp_path: Path) -> None:
 
 def test_the_shipped_study_is_understood() -> None:
     root = Path(__file__).parents[2]
-    study = Study.read(root / "scripts/studies/learning.yml")
+    study = read_study(root / "scripts/studies/learning.yml")
     page = (root / study.document).read_text()
     for name, comparison in study.comparisons.items():
         assert f"<!-- study: {name} -->" in page
@@ -208,7 +229,7 @@ def test_the_shipped_study_is_understood() -> None:
 
 
 def test_a_mean_over_environments_needs_every_seed(tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     made(study, "dense", PENDULUM, 0, [0, 100, 100])
     made(study, "sparse", PENDULUM, 0, [0, 50, 50])
@@ -219,7 +240,7 @@ def test_a_mean_over_environments_needs_every_seed(tmp_path: Path) -> None:
 
 def test_returns_below_zero_have_no_ratio(tmp_path: Path) -> None:
     """Of two such the worse one is the larger part."""
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     for agent, value in (("dense", -100), ("sparse", -200)):
         for seed in (0, 1):
@@ -228,66 +249,104 @@ def test_returns_below_zero_have_no_ratio(tmp_path: Path) -> None:
 
 
 def test_runs_outlive_their_folders(tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     for seed in (0, 1):
         made(study, "dense", PENDULUM, seed, [0, 100 + seed, 101.25])
     made(study, "sparse", PENDULUM, 0, [0, 50])
     table = report(study, study.comparisons["rule"])
     recorded = (tmp_path / "runs.csv").read_text()
-    assert recorded.splitlines()[0] == "agent,env,seed,settings,timesteps,return"
+    assert recorded.splitlines()[0] == "agent,env,steps,seed,settings,timesteps,return"
     assert [line.split(",")[-2:] for line in recorded.splitlines()[1:4]] == [
         ["100", "0.00"], ["200", "100.00"], ["300", "101.25"]
     ]  # fmt: skip
     shutil.rmtree(study.logs)
-    again = Study.read(study.path)
+    again = read_study(study.path)
     assert report(again, again.comparisons["rule"]) == table
     assert (tmp_path / "runs.csv").read_text() == recorded
     left = [c.folder.relative_to(study.logs / PENDULUM).as_posix() for c in again.commands(again.comparisons["rule"])]
-    assert left == ["sparse/0", "static/0", "sparse/1", "static/1"]  # a run of 200 steps is not one of 300
+    assert left == ["sparse/300/0", "static/300/0", "sparse/300/1", "static/300/1"]  # 200 steps are not 300
     dense = again.comparisons["rule"].agents["dense"]
-    made(again, "dense", PENDULUM, 0, [0, 7, 7, 7])
-    history = again.history(dense, PENDULUM, 0, 400)
+    made(again, "dense", PENDULUM, 0, [0, 7, 7])
+    history = again.history(dense, PENDULUM, 300, 0)
     assert history is not None
-    assert list(history.returns) == [0, 7, 7, 7]
+    assert list(history.returns) == [0, 7, 7]  # what there is a folder of is not taken from the record
 
 
 def test_a_comparison_of_which_nothing_is_known_leaves_the_page_alone(tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\nof old\n<!-- end -->\n")
     assert "| dense | – | – |" in report(study, study.comparisons["rule"])
     assert "of old" in study.document.read_text()
 
 
-def test_a_page_that_says_more_is_left_alone(tmp_path: Path) -> None:
-    """Of runs that were made elsewhere."""
-    study = Study.read(study_file(tmp_path))
-    page = (
-        "<!-- study: rule -->\n| | Pendulum-v1 | |\n|---|---|---|\n| dense | 7 | – |\n| SET | 8 | – |\n<!-- end -->\n"
-    )
-    study.document.write_text(page)
+def test_a_run_that_was_made_longer_by_hand_is_refused(tmp_path: Path) -> None:
+    study = read_study(study_file(tmp_path))
+    made(study, "sparse", PENDULUM, 0, [0, 1, 2, 3])
+    folder = study.logs / PENDULUM / "sparse"
+    (folder / "400").rename(folder / "300")
+    with pytest.raises(CheckpointError, match="'sparse' with other settings than it has now"):
+        list(study.commands(study.comparisons["rule"]))
+
+
+def test_two_that_record_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    one, other = (StudyRecord(tmp_path / "runs.csv") for _ in range(2))
+    keys = [Key("dense", PENDULUM, 100, seed) for seed in (0, 1)]
+    history = History("", np.array([100]), np.array([1.0]))
+    for record, key in zip((one, other), keys, strict=True):
+        record.add(key, {}, history)
+        record.write()
+    again = StudyRecord(tmp_path / "runs.csv")
+    assert all(again.find(key, {}) is not None for key in keys)
+    assert other.find(keys[0], {}) is not None
+
+
+def test_figures_may_be_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    study = read_study(study_file(tmp_path, document=str(tmp_path / "docs" / "page.md")))
+    study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     made(study, "dense", PENDULUM, 0, [0, 100, 100])
-    assert report(study, study.comparisons["rule"]).endswith("page.md says more than this, and is left as it is.")
-    assert study.document.read_text() == page
-    assert not study.figures.exists()
-    made(study, "sparse", PENDULUM, 0, [0, 100, 100])
     report(study, study.comparisons["rule"])
-    assert "| SET | 100 (1 seed) |" in study.document.read_text()
+    assert "![Learning curves](../figures/rule.svg)" in study.document.read_text()
+
+
+def test_what_failed_does_not_keep_the_rest_from_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = {**AGENTS["dense"], "hyperparams": {"learning_rat": 1.0}}
+    comparisons = {
+        "rule": {"agents": {"dense": "dense", "bad": "bad"}, "seeds": 1, "steps": 200},
+        "other": {"agents": {"dense": "dense"}, "seeds": 1, "steps": 200},
+    }
+    path = study_file(tmp_path, agents={**AGENTS, "bad": bad}, comparisons=comparisons)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- study: rule -->\n<!-- end -->\n<!-- study: other -->\n<!-- end -->\n")
+    with pytest.raises(CheckpointError, match=r"bad, Pendulum-v1, seed 0 failed: .*learning_rat"):
+        main([str(path)])
+    assert page.read_text().count("| dense | -") == 2
+    assert "| bad | – |" in capsys.readouterr().out
+
+
+def test_an_environment_that_is_none_is_named_before_anything_runs(tmp_path: Path) -> None:
+    path = study_file(tmp_path, defaults={"envs": ["Pendulun-v1"], "seeds": 1, "steps": 300})
+    (tmp_path / "page.md").write_text("<!-- study: rule -->\n<!-- end -->\n")
+    with pytest.raises(ConfigurationError, match="Unknown environment 'Pendulun-v1'"):
+        main([str(path)])
+    assert not (tmp_path / "logs").exists()
 
 
 @pytest.mark.parametrize("changes", OTHERS)
 def test_a_recorded_run_of_other_settings_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
-    study = Study.read(study_file(tmp_path))
+    study = read_study(study_file(tmp_path))
     study.document.write_text("<!-- study: rule -->\n<!-- end -->\n")
     made(study, "sparse", PENDULUM, 0, [0, 1, 2])
     report(study, study.comparisons["rule"])
     shutil.rmtree(study.logs)
-    study = Study.read(study_file(tmp_path, **changes))
+    study = read_study(study_file(tmp_path, **changes))
     with pytest.raises(CheckpointError, match=r"runs.csv has runs of 'sparse' with other settings"):
         list(study.commands(study.comparisons["rule"]))
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
-    (tmp_path / "runs.csv").write_text("agent,env,seed,settings,timesteps,return\ndense,Pendulum-v1,0,ab,100,\n")
+    lines = "agent,env,steps,seed,settings,timesteps,return", "dense,Pendulum-v1,100,0,ab,100,"
+    (tmp_path / "runs.csv").write_text("\n".join(lines))
     with pytest.raises(CheckpointError, match=r"runs.csv is not a study's record: ValueError"):
-        Study.read(study_file(tmp_path))
+        read_study(study_file(tmp_path))

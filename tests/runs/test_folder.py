@@ -37,3 +37,13 @@ def test_damaged_settings(content: str, tmp_path: Path) -> None:
     (folder.settings / "args.yml").write_text(content)
     with pytest.raises(SparseAgentsError, match=r"args.yml"):
         RunFolder.open(folder.path)
+
+
+def test_the_latest_run_has_the_highest_number(tmp_path: Path) -> None:
+    assert RunFolder.latest(tmp_path) is None
+    for seed in range(11):
+        run = RunFolder.create(tmp_path, "td3", "Pendulum-v1")
+        run.write_arguments({"env": "Pendulum-v1", "seed": seed})
+    latest = RunFolder.latest(tmp_path)
+    assert latest is not None
+    assert latest.read_settings()["seed"] == 10  # _11, which comes before _2 in the alphabet
