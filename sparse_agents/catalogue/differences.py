@@ -20,7 +20,7 @@ Whoever compares results with published ones wants to know them all. Four hold f
 - A connection that is new starts at zero, and so do the optimizer's moments of it, where masks on dense matrices keep
   what an optimizer remembers of a weight that was away.
 - Equal scores are decided by position, so that a run can be repeated.
-- Sparse policies do more than lack connections: weights decay, some algorithms' steps are larger, and from 95%
+- Sparse policies do more than lack connections: in some algorithms weights decay and steps are larger, and from 95%
   sparsity on critics may have LayerNorm ([why](learning.md)).
   `policy_kwargs=dict(optimizer_kwargs={}, layer_norm=[])` has none of it.
 

@@ -21,7 +21,7 @@ class OffPolicyActorCritic(SparsePolicyMixin):
     """An actor and several critics with an optimizer each: TD3, DDPG.
 
     A features extractor that the critics share with the actor counts with the actor. Weights decay by default:
-    without, agents at 90% sparsity learn a fifth less on HalfCheetah. From 95% on decay harms critics, and they want
+    without, agents at 90% sparsity learn 7% less on HalfCheetah. From 95% on decay harms critics, and they want
     LayerNorm and larger steps (docs/learning.md).
     """
 
